@@ -1,0 +1,134 @@
+/*
+ * The C allocator family. Hot path: one subtraction and one branch (allocation), one look into the filter (free), then
+ * a tail call. A sampled block is forwarded first and recorded after, so that its address is known.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+
+#include "heap_recorder.h"
+#include "next.h"
+
+/* ---- Sampled ----------------------------------------------------------------------------------------------------- */
+
+static HP_COLD void *sampled_malloc(size_t size)
+{
+    void *block = hp_next.malloc(size);
+    hr_allocated(block, size);
+    return block;
+}
+
+static HP_COLD void *sampled_calloc(size_t n, size_t size)
+{
+    void *block = hp_next.calloc(n, size);
+    hr_allocated(block, n * size); /* no overflow where there is a block */
+    return block;
+}
+
+static HP_COLD void sampled_free(void *block)
+{
+    int error = errno;
+    if (hp_is_early(block))
+        return;
+    hr_taken taken = hr_take(block);
+    hr_freed(&taken);
+    errno = error;
+    hp_next.free(block);
+}
+
+static HP_COLD void *sampled_realloc(void *block, size_t size, bool skip)
+{
+    if (hp_is_early(block))
+        return hp_leave_early(block, size);
+    int error = errno;
+    hr_taken taken = hr_take(block);
+    errno = error;
+    void *moved = hp_next.realloc(block, size);
+    error = errno;
+    if (!moved && size != 0) {
+        hr_put_back(block, &taken);
+    } else {
+        hr_freed(&taken);
+        if (!skip)
+            hr_allocated(moved, size);
+    }
+    errno = error;
+    return moved;
+}
+
+/* ---- Exported ---------------------------------------------------------------------------------------------------- */
+
+HP_EXPORT void *malloc(size_t size)
+{
+    if (hr_skip(size))
+        return hp_next.malloc(size);
+    return sampled_malloc(size);
+}
+
+HP_EXPORT void *calloc(size_t n, size_t size)
+{
+    size_t total;
+    if (__builtin_mul_overflow(n, size, &total) || hr_skip(total))
+        return hp_next.calloc(n, size);
+    return sampled_calloc(n, size);
+}
+
+HP_EXPORT void free(void *block)
+{
+    if (hr_maybe_sampled(block))
+        return sampled_free(block);
+    hp_next.free(block);
+}
+
+HP_EXPORT void *realloc(void *block, size_t size)
+{
+    bool skip = hr_skip(size);
+    if (HR_LIKELY(skip) && !hr_maybe_sampled(block))
+        return hp_next.realloc(block, size);
+    return sampled_realloc(block, size, skip);
+}
+
+HP_EXPORT void *reallocarray(void *block, size_t n, size_t size)
+{
+    size_t total;
+    if (__builtin_mul_overflow(n, size, &total)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return realloc(block, total);
+}
+
+HP_EXPORT int posix_memalign(void **block, size_t alignment, size_t size)
+{
+    bool skip = hr_skip(size);
+    int status = hp_next.posix_memalign(block, alignment, size);
+    if (!skip && status == 0)
+        hr_allocated(*block, size);
+    return status;
+}
+
+#define ALIGNED(name)                                                                                                  \
+    HP_EXPORT void *name(size_t alignment, size_t size)                                                                \
+    {                                                                                                                  \
+        bool skip = hr_skip(size);                                                                                     \
+        void *block = hp_next.name(alignment, size);                                                                   \
+        if (!skip)                                                                                                     \
+            hr_allocated(block, size);                                                                                 \
+        return block;                                                                                                  \
+    }
+
+#define PAGED(name)                                                                                                    \
+    HP_EXPORT void *name(size_t size)                                                                                  \
+    {                                                                                                                  \
+        bool skip = hr_skip(size);                                                                                     \
+        void *block = hp_next.name(size);                                                                              \
+        if (!skip)                                                                                                     \
+            hr_allocated(block, size);                                                                                 \
+        return block;                                                                                                  \
+    }
+
+ALIGNED(aligned_alloc)
+ALIGNED(memalign)
+PAGED(valloc)
+PAGED(pvalloc)

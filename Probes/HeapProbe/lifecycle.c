@@ -1,0 +1,64 @@
+/* When the probe begins and ends, and what the environment tells it. */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include "heap_recorder.h"
+#include "next.h"
+
+#define DEFAULT_INTERVAL (UINT64_C(64) << 10)
+#define DEFAULT_LEDGER (UINT64_C(4) << 20)
+#define EXACT_LEDGER (UINT64_C(128) << 20) /* a record for each of two million live blocks */
+
+/* `512KiB`, `64k`, `1.5M` and plain bytes, with binary units as in cgroups; 0 where it is none of them. */
+static uint64_t parse_size(const char *text)
+{
+    char *end;
+    if (!text || !((*text >= '0' && *text <= '9') || *text == '.'))
+        return 0;
+    double value = strtod(text, &end);
+    const char *units = "kmgt", *unit = strchr(units, *end | 0x20);
+    if (*end && unit) {
+        for (const char *u = units; u <= unit; u++)
+            value *= 1024;
+        end++;
+        end += *end == 'i';
+    }
+    end += *end == 'B' || *end == 'b';
+    return *end == 0 && value >= 1 && value < 0x1p60 ? (uint64_t)value : 0;
+}
+
+static void absolute_directory(char *path, size_t size)
+{
+    const char *given = getenv("HEAPTIDE_DIR");
+    char here[2000];
+    if (!given || !given[0])
+        snprintf(path, size, "/tmp/heaptide-%u", (unsigned)geteuid());
+    else if (given[0] == '/' || !getcwd(here, sizeof here))
+        snprintf(path, size, "%.3990s", given);
+    else
+        snprintf(path, size, "%.1990s/%.2000s", here, given);
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+    hp_resolve();
+    if (getauxval(AT_SECURE))
+        return;
+    char directory[4000];
+    absolute_directory(directory, sizeof directory);
+    uint64_t interval = parse_size(getenv("HEAPTIDE_SAMPLE_INTERVAL"));
+    uint64_t ledger = parse_size(getenv("HEAPTIDE_LEDGER_SIZE"));
+    hr_config config = {
+        .directory = directory,
+        .interval = interval ? interval : DEFAULT_INTERVAL,
+        .ledger_size = ledger ? ledger : interval == 1 ? EXACT_LEDGER : DEFAULT_LEDGER,
+    };
+    hr_load_unwinder();
+    hr_configure(&config);
+}
+
+__attribute__((destructor)) static void end(void) { hr_mark_exited(); }

@@ -1,0 +1,35 @@
+/* The program's own allocator: what the dynamic linker finds behind the probe. */
+#ifndef HP_NEXT_H
+#define HP_NEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct hp_allocator {
+    void *(*malloc)(size_t);
+    void *(*calloc)(size_t, size_t);
+    void *(*realloc)(void *, size_t);
+    void (*free)(void *);
+    int (*posix_memalign)(void **, size_t, size_t);
+    void *(*aligned_alloc)(size_t, size_t);
+    void *(*memalign)(size_t, size_t);
+    void *(*valloc)(size_t);
+    void *(*pvalloc)(size_t);
+} hp_allocator;
+
+/* Until the first call these find the real functions and then forward; so the hot path tests nothing. */
+extern hp_allocator hp_next;
+
+void hp_resolve(void);
+
+/* The next definition of `name`, looked for also in C++ runtimes that were loaded with RTLD_LOCAL. NULL if none. */
+void *hp_find(const char *name);
+
+/* Memory handed out while the real allocator was being looked up: free must leave it, realloc must copy it. */
+bool hp_is_early(const void *block);
+void *hp_leave_early(void *block, size_t size);
+
+#define HP_EXPORT __attribute__((visibility("default")))
+#define HP_COLD __attribute__((noinline))
+
+#endif

@@ -1,0 +1,115 @@
+/*
+ * C++ operator new and delete. libstdc++'s call malloc, which counts them: those are passed on as they are. jemalloc
+ * and tcmalloc bring operators of their own that go past malloc: those are counted here. Which kind it is, is found
+ * out by trying once. The names are those of the Itanium C++ ABI on 64-bit (size_t is `m`).
+ */
+#define _GNU_SOURCE
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "heap_recorder.h"
+#include "next.h"
+
+/* ---- Which kind -------------------------------------------------------------------------------------------------- */
+
+/* One operator new: the real function, and whether it goes past malloc and so is counted here. */
+typedef struct operator_new {
+    void *function;
+    bool counted_here;
+    bool ready;
+} operator_new;
+
+/* With the countdown at zero every malloc reaches the recorder, which counts its calls. The operators differ in their
+ * arguments (size, alignment or std::nothrow, std::nothrow), which the calling convention passes in registers: those
+ * that a function does not take are ignored. */
+static bool goes_past_malloc(void *function, bool aligned)
+{
+    static const char nothrow;
+    void (*delete_)(void *, size_t) = (void (*)(void *, size_t))hp_find(aligned ? "_ZdlPvSt11align_val_t" : "_ZdlPv");
+    if (!delete_)
+        return false;
+    uint64_t remaining = hr_self.remaining, seen = hr_self.mallocs_seen;
+    hr_self.inside++;
+    hr_self.remaining = 0;
+    void *block = ((void *(*)(size_t, size_t, const void *))function)(1, aligned ? 64 : (size_t)&nothrow, &nothrow);
+    bool past = hr_self.mallocs_seen == seen;
+    delete_(block, 64);
+    hr_self.remaining = remaining;
+    hr_self.inside--;
+    return past;
+}
+
+static HP_COLD bool find_new(operator_new *slot, const char *name, bool aligned)
+{
+    void *function = hp_find(name);
+    if (!function)
+        return false;
+    slot->function = function;
+    slot->counted_here = goes_past_malloc(function, aligned);
+    __atomic_store_n(&slot->ready, true, __ATOMIC_RELEASE);
+    return true;
+}
+
+static HP_COLD void *find_delete(void **slot, const char *name)
+{
+    void *function = hp_find(name);
+    __atomic_store_n(slot, function, __ATOMIC_RELAXED);
+    return function;
+}
+
+/* ---- Exported ---------------------------------------------------------------------------------------------------- */
+
+/* Without any C++ runtime to be found there is nobody to throw bad_alloc: then memory comes from malloc. */
+#define OPERATOR_NEW(name, aligned, parameters, arguments, otherwise)                                                  \
+    HP_EXPORT void *name parameters                                                                                    \
+    {                                                                                                                  \
+        static operator_new slot;                                                                                      \
+        if (HR_UNLIKELY(!__atomic_load_n(&slot.ready, __ATOMIC_ACQUIRE)) && !find_new(&slot, #name, aligned))          \
+            return otherwise;                                                                                          \
+        if (!slot.counted_here || hr_skip(size))                                                                       \
+            return ((void *(*)parameters)slot.function)arguments;                                                      \
+        void *block = ((void *(*)parameters)slot.function)arguments;                                                   \
+        hr_allocated(block, size);                                                                                     \
+        return block;                                                                                                  \
+    }
+
+#define OPERATOR_DELETE(name, parameters, arguments)                                                                   \
+    HP_EXPORT void name parameters                                                                                     \
+    {                                                                                                                  \
+        static void *slot;                                                                                             \
+        void *function = __atomic_load_n(&slot, __ATOMIC_RELAXED);                                                     \
+        if (HR_UNLIKELY(!function) && !(function = find_delete(&slot, #name)))                                         \
+            return free(block);                                                                                        \
+        if (hr_maybe_sampled(block)) {                                                                                 \
+            hr_taken taken = hr_take(block);                                                                           \
+            hr_freed(&taken);                                                                                          \
+        }                                                                                                              \
+        ((void (*)parameters)function)arguments;                                                                       \
+    }
+
+typedef const void *nothrow;
+
+OPERATOR_NEW(_Znwm, false, (size_t size), (size), hp_next.malloc(size))
+OPERATOR_NEW(_Znam, false, (size_t size), (size), hp_next.malloc(size))
+OPERATOR_NEW(_ZnwmRKSt9nothrow_t, false, (size_t size, nothrow t), (size, t), hp_next.malloc(size))
+OPERATOR_NEW(_ZnamRKSt9nothrow_t, false, (size_t size, nothrow t), (size, t), hp_next.malloc(size))
+OPERATOR_NEW(_ZnwmSt11align_val_t, true, (size_t size, size_t a), (size, a), hp_next.memalign(a, size))
+OPERATOR_NEW(_ZnamSt11align_val_t, true, (size_t size, size_t a), (size, a), hp_next.memalign(a, size))
+OPERATOR_NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, true, (size_t size, size_t a, nothrow t), (size, a, t),
+             hp_next.memalign(a, size))
+OPERATOR_NEW(_ZnamSt11align_val_tRKSt9nothrow_t, true, (size_t size, size_t a, nothrow t), (size, a, t),
+             hp_next.memalign(a, size))
+
+OPERATOR_DELETE(_ZdlPv, (void *block), (block))
+OPERATOR_DELETE(_ZdaPv, (void *block), (block))
+OPERATOR_DELETE(_ZdlPvm, (void *block, size_t size), (block, size))
+OPERATOR_DELETE(_ZdaPvm, (void *block, size_t size), (block, size))
+OPERATOR_DELETE(_ZdlPvRKSt9nothrow_t, (void *block, nothrow t), (block, t))
+OPERATOR_DELETE(_ZdaPvRKSt9nothrow_t, (void *block, nothrow t), (block, t))
+OPERATOR_DELETE(_ZdlPvSt11align_val_t, (void *block, size_t a), (block, a))
+OPERATOR_DELETE(_ZdaPvSt11align_val_t, (void *block, size_t a), (block, a))
+OPERATOR_DELETE(_ZdlPvmSt11align_val_t, (void *block, size_t size, size_t a), (block, size, a))
+OPERATOR_DELETE(_ZdaPvmSt11align_val_t, (void *block, size_t size, size_t a), (block, size, a))
+OPERATOR_DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, (void *block, size_t a, nothrow t), (block, a, t))
+OPERATOR_DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, (void *block, size_t a, nothrow t), (block, a, t))

@@ -1,0 +1,109 @@
+/*
+ * The recorder: sampling, stacks and the ledger's writer. It interposes nothing; the probe calls it, and tests call it
+ * with fake pointers. It runs inside other people's processes, so no function here aborts, blocks, throws or
+ * allocates from the heap; whatever cannot be done is left out and counted in the ledger's header.
+ *
+ * Hot path: hr_skip() and hr_maybe_sampled(), inline below. Everything else is the sampled (slow) path.
+ */
+#ifndef HEAP_RECORDER_H
+#define HEAP_RECORDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "heap_ledger.h"
+
+#define HR_LIKELY(x) __builtin_expect(!!(x), 1)
+#define HR_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* ---- Set-up ---------------------------------------------------------------------------------------------------- */
+
+typedef struct hr_config {
+    const char *directory;  /* absolute folder of ledgers; made with mode 0700 if it is missing */
+    uint64_t interval;      /* mean bytes between samples, >= 1; 1 = every allocation */
+    uint64_t ledger_size;   /* bytes, clamped to HL_MIN_SIZE … HL_MAX_SIZE */
+    uint64_t seed;          /* of the sampling; 0 = from the clock */
+} hr_config;
+
+/*
+ * Sets the recorder up; nothing is recorded before. The ledger is made when the first sample comes, so a
+ * short-lived process leaves no file, and so does the forked child of a recording one until it allocates.
+ */
+void hr_configure(const hr_config *config);
+
+/* Loads libunwind privately (RTLD_LOCAL: its _Unwind_* must not replace libgcc's). Never from inside malloc. */
+void hr_load_unwinder(void);
+
+/* The program ended by its own will: said in the ledger. Recording goes on, exit handlers still free. */
+void hr_mark_exited(void);
+
+/* Ends recording and unmaps; the next sample after hr_configure makes a new ledger. For tests only. */
+void hr_close(void);
+
+/* Path of the ledger being written, or "". */
+const char *hr_ledger_path(void);
+
+/* ---- Hot path -------------------------------------------------------------------------------------------------- */
+
+typedef struct hr_thread {
+    uint64_t remaining; /* bytes until the next sample; 0 in a new thread, which sends it to the slow path once */
+    uint64_t random;    /* state of its generator, 0 = not seeded */
+    uint32_t inside;    /* in the slow path: allocations made there are not ours to record */
+    uint32_t tid;
+    uint64_t serial;    /* ledger for which random and tid were set */
+    uint64_t mallocs_seen; /* allocations that reached the slow path, see hr_mallocs_seen */
+} hr_thread;
+
+extern __thread hr_thread hr_self;
+
+/* True: this allocation is not sampled, and accounted for. Sizes beyond 2^63 are handled. */
+static inline bool hr_skip(size_t size)
+{
+    if (HR_LIKELY(size < hr_self.remaining)) {
+        hr_self.remaining -= size;
+        return true;
+    }
+    return false;
+}
+
+/* Counting filter over the addresses of live samples. A counter that reached 255 stays there: it costs time only. */
+#define HR_FILTER_BITS 16
+extern uint8_t hr_filter[1u << HR_FILTER_BITS];
+
+static inline size_t hr_filter_slot(const void *block)
+{
+    return (((uintptr_t)block >> 4) * UINT64_C(0x9E3779B97F4A7C15)) >> (64 - HR_FILTER_BITS);
+}
+
+/* False: this block has no sample. */
+static inline bool hr_maybe_sampled(const void *block)
+{
+    return HR_UNLIKELY(__atomic_load_n(&hr_filter[hr_filter_slot(block)], __ATOMIC_RELAXED) != 0);
+}
+
+void hr_filter_add(const void *block);
+
+/* ---- Sampled path ---------------------------------------------------------------------------------------------- */
+
+/* After hr_skip said false: records `block` with the stack of the caller if the sampling says so. Keeps errno. */
+void hr_allocated(void *block, size_t size);
+
+/* A sample on its way out of the table or back in. */
+typedef struct hr_taken {
+    hl_sample sample;
+    bool found;
+} hr_taken;
+
+/* Takes the block's sample out, if it has one: before the real free or realloc, since another thread may be
+ * handed the address right after. */
+hr_taken hr_take(const void *block);
+/* It was freed: books it. */
+void hr_freed(const hr_taken *taken);
+/* The realloc failed: puts it back. */
+void hr_put_back(const void *block, const hr_taken *taken);
+
+/* Records one sample with a stack given: the core of hr_allocated, and what tests call. */
+void hr_record(void *block, size_t size, double weight, const uint64_t *frames, uint32_t depth, uint32_t flags);
+
+#endif

@@ -1,0 +1,62 @@
+/* What the recorder's files share, and what tests reach into. */
+#ifndef HR_INTERNAL_H
+#define HR_INTERNAL_H
+
+#include "heap_recorder.h"
+
+/* The ledger being written. Set once per ledger, before recording begins. */
+typedef struct hr_ledger {
+    hl_header *header;
+    hl_module *modules;
+    char *names;
+    hl_site *sites;
+    uint64_t *frames;
+    uint64_t *keys;
+    hl_sample *samples;
+    uint64_t mapped;   /* bytes mapped */
+    uint64_t serial;   /* grows with each ledger of this process */
+    int pid;           /* the process that made it */
+    char path[4096];
+} hr_ledger;
+
+extern hr_ledger hr_ledger_now;
+extern hr_config hr_configured;
+
+#define HR_ADD(field, n) __atomic_fetch_add(&(field), (n), __ATOMIC_RELAXED)
+#define HR_LOAD(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
+#define HR_STORE(field, v) __atomic_store_n(&(field), (v), __ATOMIC_RELAXED)
+
+/* Nanoseconds of CLOCK_MONOTONIC. */
+uint64_t hr_clock(void);
+/* The same since the ledger's start. */
+static inline uint64_t hr_now(void) { return hr_clock() - hr_ledger_now.header->start_monotonic_ns; }
+
+/* ledger_file.c: makes, reserves and maps the file; false (and one line on standard error) where it cannot. */
+bool hr_ledger_open(void);
+void hr_ledger_unmap(void);
+/* One line on standard error, if that still is what it was at the start. */
+void hr_say(const char *what, const char *detail);
+void hr_remember_stderr(void);
+
+/* modules.c: books what is loaded now, if anything was loaded or unloaded since the last time. */
+void hr_modules_refresh(void);
+
+/* unwind.c: return addresses innermost first, without the probe's own; *flags gets HL_SITE_…. */
+uint32_t hr_unwind(uint64_t *frames, uint32_t capacity, uint32_t *flags);
+bool hr_has_unwinder(void);
+/* True where a fork happened while another thread was unwinding: libunwind's locks may be held for ever. */
+bool hr_unwinder_unsafe_after_fork(void);
+
+/* sites.c */
+uint32_t hr_site_intern(const uint64_t *frames, uint32_t depth, uint32_t flags);
+void hr_site_allocated(uint32_t site, double weight, uint64_t size, uint64_t now);
+void hr_site_freed(uint32_t site, double weight, uint64_t size, uint64_t birth, uint64_t now);
+
+/* samples.c */
+bool hr_sample_insert(const void *block, const hl_sample *sample);
+bool hr_sample_remove(const void *block, hl_sample *sample);
+/* The weight a sample has by now, thinnings included. */
+double hr_sample_weight(const hl_sample *sample);
+void hr_filter_clear(void);
+
+#endif

@@ -1,0 +1,136 @@
+/* Which files are mapped with code, so that an address can be named after the process is gone. */
+#define _GNU_SOURCE
+#include "recorder_internal.h"
+
+#include <link.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct scan {
+    uint64_t loads, unloads; /* the loader's own counters */
+    bool complete;
+    bool first;
+} scan;
+
+static uint64_t known_loads, known_unloads, known_serial;
+static uint32_t refreshing;
+static uint8_t seen[1024];
+
+static void read_build_id(const struct dl_phdr_info *info, hl_module *module)
+{
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+        if (ph->p_type != PT_NOTE || ph->p_memsz > (1u << 16))
+            continue;
+        const uint8_t *at = (const uint8_t *)(info->dlpi_addr + ph->p_vaddr), *end = at + ph->p_memsz;
+        while ((size_t)(end - at) >= sizeof(ElfW(Nhdr))) {
+            const ElfW(Nhdr) *note = (const ElfW(Nhdr) *)at;
+            size_t name = (note->n_namesz + 3u) & ~(size_t)3, text = (note->n_descsz + 3u) & ~(size_t)3;
+            if (name + text > (size_t)(end - at) - sizeof *note)
+                break;
+            if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 && memcmp(at + sizeof *note, "GNU", 4) == 0
+                && note->n_descsz <= sizeof module->build_id) {
+                module->build_id_length = note->n_descsz;
+                memcpy(module->build_id, at + sizeof *note + name, note->n_descsz);
+                return;
+            }
+            at += sizeof *note + name + text;
+        }
+    }
+}
+
+static bool write_name(const char *name, hl_module *module)
+{
+    hl_header *header = hr_ledger_now.header;
+    size_t length = strlen(name) + 1;
+    if (header->names_used + length > header->names_capacity)
+        return false;
+    module->name_offset = header->names_used;
+    memcpy(hr_ledger_now.names + header->names_used, name, length);
+    HR_STORE(header->names_used, header->names_used + length);
+    return true;
+}
+
+static bool known(const hl_module *module)
+{
+    hl_header *header = hr_ledger_now.header;
+    for (uint64_t i = 0; i < header->modules_used; i++) {
+        hl_module *other = &hr_ledger_now.modules[i];
+        if (other->unloaded_at == UINT64_MAX && other->start == module->start && other->end == module->end
+            && memcmp(other->build_id, module->build_id, sizeof module->build_id) == 0) {
+            seen[i] = 1;
+            return true;
+        }
+    }
+    return false;
+}
+
+static int add_module(struct dl_phdr_info *info, size_t size, void *context)
+{
+    scan *scan = context;
+    hl_header *header = hr_ledger_now.header;
+    (void)size;
+    if (scan->first) {
+        scan->first = false;
+        scan->loads = info->dlpi_adds;
+        scan->unloads = info->dlpi_subs;
+        if (known_serial == hr_ledger_now.serial && known_loads == scan->loads && known_unloads == scan->unloads)
+            return 1;
+        scan->complete = true;
+        if (scan->unloads > header->unloads)
+            HR_STORE(header->unloads, scan->unloads);
+    }
+    hl_module module = {.state = HL_READY, .start = UINT64_MAX, .bias = info->dlpi_addr, .unloaded_at = UINT64_MAX};
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+        if (ph->p_type != PT_LOAD)
+            continue;
+        uint64_t start = info->dlpi_addr + ph->p_vaddr, end = start + ph->p_memsz;
+        module.start = start < module.start ? start : module.start;
+        module.end = end > module.end ? end : module.end;
+    }
+    module.loaded_at = header->unloads;
+    if (module.start >= module.end)
+        return 0;
+    read_build_id(info, &module);
+    if (known(&module))
+        return 0;
+    char executable[4096];
+    const char *name = info->dlpi_name ? info->dlpi_name : "";
+    if (name[0] == 0) { /* the program itself */
+        ssize_t length = readlink("/proc/self/exe", executable, sizeof executable - 1);
+        executable[length > 0 ? length : 0] = 0;
+        name = executable;
+    }
+    uint64_t index = header->modules_used;
+    if (index >= header->modules_capacity || index >= sizeof seen || !write_name(name, &module)) {
+        HR_ADD(header->modules_dropped, 1);
+        return 0;
+    }
+    hl_module *slot = &hr_ledger_now.modules[index];
+    module.state = HL_WRITING;
+    *slot = module;
+    seen[index] = 1;
+    __atomic_store_n(&slot->state, HL_READY, __ATOMIC_RELEASE);
+    HR_STORE(header->modules_used, index + 1);
+    return 0;
+}
+
+void hr_modules_refresh(void)
+{
+    hl_header *header = hr_ledger_now.header;
+    if (__atomic_exchange_n(&refreshing, 1, __ATOMIC_ACQUIRE))
+        return; /* another thread is at it */
+    scan scan = {.first = true};
+    memset(seen, 0, sizeof seen);
+    dl_iterate_phdr(add_module, &scan);
+    if (scan.complete) {
+        for (uint64_t i = 0; i < header->modules_used && i < sizeof seen; i++)
+            if (!seen[i] && hr_ledger_now.modules[i].unloaded_at == UINT64_MAX)
+                hr_ledger_now.modules[i].unloaded_at = header->unloads;
+        known_loads = scan.loads;
+        known_unloads = scan.unloads;
+        known_serial = hr_ledger_now.serial;
+    }
+    __atomic_store_n(&refreshing, 0, __ATOMIC_RELEASE);
+}

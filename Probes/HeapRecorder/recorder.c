@@ -1,0 +1,219 @@
+/* The sampled path, and the recorder's phases. */
+#define _GNU_SOURCE
+#include "recorder_internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sampling.h"
+
+/*
+ * FRESH is zero on purpose: the phase lives in a page that the kernel zeroes in a forked child (MADV_WIPEONFORK),
+ * also after a raw clone, so a child never writes into its parent's ledger and makes one of its own when it comes
+ * to its first sample. vfork and CLONE_VM share the page, and rightly so: they share the heap.
+ */
+enum { FRESH = 0, OPENING = 1, RECORDING = 2, INERT = 3 };
+
+static struct {
+    uint32_t phase;
+    uint8_t rest[4092];
+} fork_page __attribute__((aligned(4096)));
+
+__thread hr_thread hr_self;
+hr_config hr_configured;
+static char directory[4000];
+static uint32_t configured;
+static bool wiped_on_fork;
+static uint64_t missed; /* samples that came while the ledger was being made */
+
+#define NEVER (UINT64_C(1) << 62) /* a countdown that does not end */
+
+void hr_configure(const hr_config *config)
+{
+    hr_configured = *config;
+    if (hr_configured.interval < 1)
+        hr_configured.interval = 1;
+    strncpy(directory, config->directory, sizeof directory - 1);
+    hr_configured.directory = directory;
+    wiped_on_fork = madvise(&fork_page, sizeof fork_page, MADV_WIPEONFORK) == 0;
+    hr_remember_stderr();
+    hr_self = (hr_thread){.inside = hr_self.inside}; /* a countdown of an earlier interval */
+    __atomic_store_n(&configured, 1, __ATOMIC_RELEASE);
+}
+
+const char *hr_ledger_path(void) { return hr_ledger_now.header ? hr_ledger_now.path : ""; }
+
+void hr_mark_exited(void)
+{
+    if (__atomic_load_n(&fork_page.phase, __ATOMIC_ACQUIRE) == RECORDING && hr_ledger_now.pid == getpid())
+        HR_STORE(hr_ledger_now.header->state, HL_STATE_EXITED);
+}
+
+void hr_close(void)
+{
+    __atomic_store_n(&fork_page.phase, FRESH, __ATOMIC_RELEASE);
+    hr_ledger_unmap();
+    hr_filter_clear();
+}
+
+/* A new process with a copy of the parent's memory: nothing of the parent's samples is its own. */
+static void forget_parent(void)
+{
+    if (hr_ledger_now.pid && hr_ledger_now.pid != getpid()) {
+        hr_filter_clear();
+        hr_unwinder_unsafe_after_fork();
+    }
+}
+
+/* True when there is a ledger to write to. Makes it when it is time; other threads pass by meanwhile. */
+static bool recording(void)
+{
+    uint32_t phase = __atomic_load_n(&fork_page.phase, __ATOMIC_ACQUIRE);
+    if (HR_LIKELY(phase == RECORDING))
+        return wiped_on_fork || hr_ledger_now.pid == getpid();
+    if (phase == OPENING)
+        HR_ADD(missed, 1);
+    if (phase != FRESH || !__atomic_load_n(&configured, __ATOMIC_ACQUIRE)
+        || !__atomic_compare_exchange_n(&fork_page.phase, &phase, OPENING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        return false;
+    forget_parent();
+    bool ok = hr_ledger_open();
+    if (ok)
+        HR_ADD(hr_ledger_now.header->samples_dropped, __atomic_exchange_n(&missed, 0, __ATOMIC_RELAXED));
+    __atomic_store_n(&fork_page.phase, ok ? RECORDING : INERT, __ATOMIC_RELEASE);
+    return ok;
+}
+
+/* ---- Allocation ------------------------------------------------------------------------------------------------ */
+
+static void seed_thread(hr_thread *self)
+{
+    static uint64_t threads;
+    uint64_t ordinal = HR_ADD(threads, 1) + 1;
+    self->random = hr_configured.seed ? hr_configured.seed * UINT64_C(0x9E3779B97F4A7C15) + ordinal
+                                      : hr_clock() ^ (uint64_t)(uintptr_t)self ^ ordinal << 40;
+    self->random |= 1;
+}
+
+/*
+ * A thread that comes here for the first time has no countdown yet: it draws one, and only then is this allocation
+ * sampled or not, as any other. Before the first ledger the interval is the configured one.
+ */
+static bool due(hr_thread *self, size_t size, uint64_t interval)
+{
+    if (self->random == 0) {
+        seed_thread(self);
+        self->remaining = hr_gap(&self->random, interval);
+        if (hr_skip(size))
+            return false;
+    }
+    self->remaining = hr_gap(&self->random, interval);
+    return true;
+}
+
+static uint64_t interval_now(void)
+{
+    bool have = __atomic_load_n(&fork_page.phase, __ATOMIC_ACQUIRE) == RECORDING;
+    return have ? HR_LOAD(hr_ledger_now.header->interval) : hr_configured.interval;
+}
+
+static void account(uint64_t began)
+{
+    hl_header *header = hr_ledger_now.header;
+    uint64_t now = hr_clock(), took = now - began;
+    HR_ADD(header->slow_path_count, 1);
+    HR_ADD(header->slow_path_ns, took);
+    if (took > HR_LOAD(header->slow_path_worst_ns))
+        HR_STORE(header->slow_path_worst_ns, took);
+    HR_STORE(header->last_write_ns, now - header->start_monotonic_ns);
+}
+
+static void sample(hr_thread *self, void *block, size_t size)
+{
+    uint64_t interval = interval_now();
+    if (!due(self, size, interval))
+        return;
+    uint64_t began = hr_clock();
+    if (!recording()) {
+        if (HR_LOAD(fork_page.phase) == INERT)
+            self->remaining = NEVER;
+        return;
+    }
+    uint64_t frames[HL_MAX_DEPTH];
+    uint32_t flags = 0, depth = hr_unwind(frames, HL_MAX_DEPTH, &flags);
+    hr_record(block, size, hr_weight(size, interval), frames, depth, flags);
+    account(began);
+}
+
+void hr_allocated(void *block, size_t size)
+{
+    hr_thread *self = &hr_self;
+    self->mallocs_seen++;
+    if (!block || self->inside || !__atomic_load_n(&configured, __ATOMIC_ACQUIRE))
+        return;
+    int error = errno;
+    self->inside = 1;
+    sample(self, block, size);
+    self->inside = 0;
+    errno = error;
+}
+
+static uint32_t thread_id(void)
+{
+    if (hr_self.serial != hr_ledger_now.serial) {
+        hr_self.serial = hr_ledger_now.serial;
+        hr_self.tid = (uint32_t)syscall(SYS_gettid);
+    }
+    return hr_self.tid;
+}
+
+void hr_record(void *block, size_t size, double weight, const uint64_t *frames, uint32_t depth, uint32_t flags)
+{
+    if (!recording())
+        return;
+    hl_header *header = hr_ledger_now.header;
+    uint64_t now = hr_now();
+    hl_sample record = {
+        .size = size,
+        .birth_ns = now,
+        .weight = (float)weight,
+        .thinning = HR_LOAD(header->thinnings),
+        .site = hr_site_intern(frames, depth, flags),
+        .thread = thread_id(),
+    };
+    if (!hr_sample_insert(block, &record))
+        return;
+    hr_site_allocated(record.site, weight, size, now);
+    HR_ADD(header->samples_taken, 1);
+}
+
+/* ---- Free and realloc ------------------------------------------------------------------------------------------ */
+
+hr_taken hr_take(const void *block)
+{
+    hr_taken taken = {.found = false};
+    if (__atomic_load_n(&fork_page.phase, __ATOMIC_ACQUIRE) == RECORDING
+        && (wiped_on_fork || hr_ledger_now.pid == getpid()))
+        taken.found = hr_sample_remove(block, &taken.sample);
+    return taken;
+}
+
+void hr_freed(const hr_taken *taken)
+{
+    const hl_sample *s = &taken->sample;
+    if (!taken->found || s->site >= hr_ledger_now.header->sites_capacity)
+        return;
+    uint64_t now = hr_now();
+    hr_site_freed(s->site, hr_sample_weight(s), s->size, s->birth_ns, now);
+    HR_ADD(hr_ledger_now.header->samples_freed, 1);
+    HR_STORE(hr_ledger_now.header->last_write_ns, now);
+}
+
+void hr_put_back(const void *block, const hr_taken *taken)
+{
+    if (taken->found)
+        hr_sample_insert(block, &taken->sample);
+}

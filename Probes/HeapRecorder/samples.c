@@ -1,0 +1,121 @@
+/*
+ * The table of live samples, lock-free. A block's address belongs to one thread between malloc and free, so two
+ * threads never work on the same key; they compete for slots only, by compare-and-swap on the key. A sample lives
+ * in the 32 slots of the bucket its address hashes to: no chains, no tombstones, a look-up reads four cache lines.
+ */
+#include "recorder_internal.h"
+
+#include "sampling.h"
+
+uint8_t hr_filter[1u << HR_FILTER_BITS] __attribute__((aligned(64)));
+
+void hr_filter_add(const void *block)
+{
+    uint8_t *slot = &hr_filter[hr_filter_slot(block)], old = HR_LOAD(*slot);
+    while (old != UINT8_MAX
+           && !__atomic_compare_exchange_n(slot, &old, old + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+}
+
+static void filter_remove(const void *block)
+{
+    uint8_t *slot = &hr_filter[hr_filter_slot(block)], old = HR_LOAD(*slot);
+    while (old != UINT8_MAX && old != 0
+           && !__atomic_compare_exchange_n(slot, &old, old - 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+}
+
+void hr_filter_clear(void)
+{
+    for (size_t i = 0; i < sizeof hr_filter; i++)
+        HR_STORE(hr_filter[i], 0);
+}
+
+static uint64_t bucket_of(uint64_t key)
+{
+    uint64_t buckets = hr_ledger_now.header->samples_capacity / HL_BUCKET;
+    uint64_t hash = (key >> 4) * UINT64_C(0xD6E8FEB86659FD93);
+    return ((hash >> 32) * buckets >> 32) * HL_BUCKET;
+}
+
+double hr_sample_weight(const hl_sample *sample)
+{
+    uint32_t since = HR_LOAD(hr_ledger_now.header->thinnings) - sample->thinning;
+    return (double)sample->weight * (double)(UINT64_C(1) << (since & 63));
+}
+
+/* Halves the table: each older sample is kept with probability one half, and the interval doubles. Unbiased, since
+ * readers count the survivors double. Costs a pass over the table (a millisecond at the most) once per doubling. */
+static void thin(void)
+{
+    static uint32_t thinning_now;
+    hl_header *header = hr_ledger_now.header;
+    if (__atomic_exchange_n(&thinning_now, 1, __ATOMIC_ACQUIRE))
+        return;
+    uint32_t before = HR_LOAD(header->thinnings);
+    if (HR_LOAD(header->samples_live) > header->samples_capacity / 2 && before < 48) {
+        HR_STORE(header->interval, HR_LOAD(header->interval) * 2);
+        __atomic_store_n(&header->thinnings, before + 1, __ATOMIC_RELEASE);
+        uint64_t random = hr_clock(), bits = 0; /* one draw serves 64 coins */
+        uint32_t coins = 0;
+        for (uint64_t i = 0; i < header->samples_capacity; i++) {
+            uint64_t key = __atomic_load_n(&hr_ledger_now.keys[i], __ATOMIC_ACQUIRE);
+            if (key <= HL_KEY_RESERVED || hr_ledger_now.samples[i].thinning > before)
+                continue;
+            bits = coins ? bits >> 1 : hr_random(&random);
+            coins = coins ? coins - 1 : 63;
+            if ((bits & 1)
+                && __atomic_compare_exchange_n(&hr_ledger_now.keys[i], &key, 0, false, __ATOMIC_ACQ_REL,
+                                               __ATOMIC_RELAXED)) {
+                filter_remove((const void *)(uintptr_t)key);
+                HR_ADD(header->samples_live, -1);
+                HR_ADD(header->samples_thinned, 1);
+            }
+        }
+    }
+    __atomic_store_n(&thinning_now, 0, __ATOMIC_RELEASE);
+}
+
+bool hr_sample_insert(const void *block, const hl_sample *sample)
+{
+    hl_header *header = hr_ledger_now.header;
+    uint64_t key = (uintptr_t)block;
+    if (key <= HL_KEY_RESERVED)
+        return false;
+    if (HR_LOAD(header->samples_live) > header->samples_capacity / 2)
+        thin();
+    uint64_t first = bucket_of(key);
+    for (uint64_t i = first; i < first + HL_BUCKET; i++) {
+        uint64_t empty = 0;
+        if (HR_LOAD(hr_ledger_now.keys[i]) != 0
+            || !__atomic_compare_exchange_n(&hr_ledger_now.keys[i], &empty, HL_KEY_RESERVED, false,
+                                            __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            continue;
+        hr_ledger_now.samples[i] = *sample;
+        hr_filter_add(block);
+        __atomic_store_n(&hr_ledger_now.keys[i], key, __ATOMIC_RELEASE);
+        HR_ADD(header->samples_live, 1);
+        return true;
+    }
+    HR_ADD(header->samples_dropped, 1);
+    return false;
+}
+
+bool hr_sample_remove(const void *block, hl_sample *sample)
+{
+    uint64_t key = (uintptr_t)block, first = bucket_of(key);
+    if (key <= HL_KEY_RESERVED)
+        return false;
+    for (uint64_t i = first; i < first + HL_BUCKET; i++) {
+        if (__atomic_load_n(&hr_ledger_now.keys[i], __ATOMIC_ACQUIRE) != key)
+            continue;
+        *sample = hr_ledger_now.samples[i];
+        /* Only thinning can have taken it meanwhile: then it is in no estimate and its death neither. */
+        if (!__atomic_compare_exchange_n(&hr_ledger_now.keys[i], &key, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+            return false;
+        filter_remove(block);
+        HR_ADD(hr_ledger_now.header->samples_live, -1);
+        return true;
+    }
+    return false;
+}

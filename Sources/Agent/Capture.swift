@@ -1,0 +1,150 @@
+import AgentCore
+import FoundationEssentials
+import Glibc
+import HeapLedger
+import HeapProfile
+import Inspection
+import LinuxMemory
+import Snapshot
+
+/// All that a helper process needs to write one snapshot.
+struct CaptureRequest: Codable {
+    var output: String
+    var process: ProcessState
+    /// The ledger to read, where there is one.
+    var ledger: String?
+    var history: [MemoryPoint] = []
+    var alerts: [Alert] = []
+
+    var json: [UInt8] { (try? JSONEncoder().encode(self)).map(Array.init) ?? [] }
+}
+
+extension CaptureRequest {
+    /// Of the watched service's largest process, with what the agent remembers of all of them.
+    init(_ watch: Watch, _ trigger: Trigger, _ situation: Situation, output: String, host: String) {
+        let focus = watch.focus
+        let tightest = watch.cgroup?.tightest
+        let isCgroup = situation.limitBytes.map { $0 == tightest.map { Double($0.limitBytes) } } ?? false
+        process = ProcessState(
+            name: watch.name, commandLine: watch.commandLine, pid: focus?.pid ?? watch.pid, capturedAt: Clock.unix(),
+            trigger: trigger.rawValue, residentBytes: focus?.residentBytes ?? 0,
+            anonymousBytes: focus?.anonymousBytes ?? 0, threads: focus?.threads ?? 0,
+            limitBytes: situation.limitBytes.map(whole),
+            limitSource: situation.limitBytes.map { _ in isCgroup ? "cgroup" : "--memory-limit" },
+            usageBytes: whole(situation.usedBytes), unreclaimableBytes: tightest?.unreclaimableBytes,
+            cgroupPath: watch.cgroup?.path, host: host, extra: focus.map(extraFigures) ?? [:])
+        if let left = situation.secondsToLimit { process.extra["secondsToLimit"] = left }
+        self.output = output
+        ledger = watch.ledgerPath
+        history = watch.readings
+        alerts = watch.alerts
+    }
+
+    /// Of a process that was killed beside the watched one.
+    init(leftover: String, pid: Int32, of watch: Watch, output: String, host: String) {
+        process = ProcessState(
+            name: watch.name, commandLine: nil, pid: pid, capturedAt: Clock.unix(), trigger: Trigger.killed.rawValue,
+            cgroupPath: watch.cgroup?.path, host: host)
+        self.output = output
+        ledger = leftover
+    }
+
+    /// Of any running process, from /proc alone.
+    init(pid: Int32, memoryLimit: ByteSize?, ledgerFolder: String?, output: String) throws(AgentError) {
+        let files = ProcFS()
+        let memory: ProcessMemory
+        do { memory = try files.process(pid) } catch { throw AgentError(.processUnreadable, "\(error)") }
+        let cgroup = (try? files.cgroup(of: pid)) ?? nil
+        process = ProcessState(
+            name: memory.name, commandLine: files.commandLine(of: pid)?.joined(separator: " "), pid: pid, capturedAt: Clock.unix(),
+            trigger: Trigger.manual.rawValue, residentBytes: memory.residentBytes,
+            anonymousBytes: memory.anonymousBytes, threads: memory.threads,
+            unreclaimableBytes: cgroup?.tightest?.unreclaimableBytes, cgroupPath: cgroup?.path, host: hostName(),
+            extra: extraFigures(memory))
+        let own = memoryLimit.map { (limit: $0.bytes, used: memory.anonymousBytes &+ memory.shmemBytes, "--memory-limit") }
+        let group = cgroup?.tightest.map { (limit: $0.limitBytes, used: $0.unreclaimableBytes, "cgroup") }
+        if let tighter = [own, group].compactMap({ $0 }).min(by: { $0.limit < $1.limit }) {
+            (process.limitBytes, process.usageBytes, process.limitSource) = (tighter.limit, tighter.used, tighter.2)
+        }
+        self.output = output
+        let place = LedgerPlace(of: pid, given: ledgerFolder)
+        ledger = LedgerFolder(path: place.folder).ledgers(of: pid).first {
+            (try? LedgerFile(path: $0))?.identity().startTicks == memory.startTicks
+        }
+    }
+}
+
+/// Writing a snapshot. Everything that needs more than a few MiB happens here, in a process that ends afterwards.
+public enum Capture {
+    /// `heaptide capture`: what the agent asks its helper for, as JSON on standard input.
+    public static func perform(request: [UInt8]) throws {
+        guard let request = try? JSONDecoder().decode(CaptureRequest.self, from: Data(request)) else {
+            throw AgentError(.system, "capture: standard input holds no request: this command serves `heaptide run`")
+        }
+        try write(request)
+    }
+
+    /// `heaptide snapshot`: of a process that runs, now. Symbols are resolved once the file is durable.
+    ///
+    /// Returns what is missing in it, one line each.
+    public static func take(
+        pid: Int32, output: String, memoryLimit: ByteSize? = nil, ledgerFolder: String? = nil
+    ) throws -> [String] {
+        let request = try CaptureRequest(
+            pid: pid, memoryLimit: memoryLimit, ledgerFolder: ledgerFolder, output: output)
+        try write(request)
+        guard request.ledger != nil else {
+            return ["process \(pid) has no ledger: its allocations are not in the snapshot; start it by `heaptide run`"]
+        }
+        do {
+            try Inspection.symbolize(path: output)
+            return []
+        } catch {
+            return ["no symbols yet (\(error)): `heaptide analyze` looks them up"]
+        }
+    }
+
+    private static func write(_ request: CaptureRequest) throws {
+        var process = request.process
+        process.descriptors = ProcFS().descriptorCount(process.pid)
+        let writer = try SnapshotWriter(path: request.output)
+        do {
+            try writer.write(process: process)
+            let unread = try writeProfile(request, writer)
+            try writer.write(history: request.history, alerts: request.alerts)
+            try writer.finish()
+            // The file is sound without it, but whoever asked must know that the ledger is still needed.
+            if let unread { throw unread }
+        } catch let error as SnapshotError {
+            writer.abandon()
+            throw error
+        }
+    }
+
+    private static func writeProfile(
+        _ request: CaptureRequest, _ writer: SnapshotWriter
+    ) throws(SnapshotError) -> HeapLedgerError? {
+        guard let path = request.ledger else { return nil }
+        let profile: HeapProfile
+        do throws(HeapLedgerError) {
+            let ended = [Trigger.killed, .exit].contains { $0.rawValue == request.process.trigger }
+            profile = try LedgerFile(path: path).profile(at: ended ? nil : monotonicNanoseconds())
+        } catch {
+            return error
+        }
+        try writer.write(profile: profile)
+        return nil
+    }
+
+    private static func monotonicNanoseconds() -> UInt64 { UInt64(Clock.monotonic() * 1e9) }
+}
+
+private func whole(_ bytes: Double) -> UInt64 { UInt64(min(max(0, bytes.isFinite ? bytes : 0), 0x1p62)) }
+
+private func extraFigures(_ memory: ProcessMemory) -> [String: Double] {
+    [
+        "fileBytes": Double(memory.fileBytes), "shmemBytes": Double(memory.shmemBytes),
+        "swapBytes": Double(memory.swapBytes), "pageTableBytes": Double(memory.pageTableBytes),
+        "cpuSeconds": memory.cpuSeconds,
+    ]
+}

@@ -1,0 +1,174 @@
+import AgentCore
+import CLinux
+import Glibc
+import LinuxMemory
+import Logging
+import Snapshot
+
+/// The agent's one thread: waits for signals, ends and the next look, and carries out what the core decides.
+final class Overseer {
+    let options: AgentOptions
+    let logger: Logger
+    let signals: SignalQueue
+    var helpers: Helpers
+    private(set) var watches: [Watch] = []
+    private let snapshots: SnapshotFolder
+    private let host = hostName()
+    private var ends: [Int32: (ProcessStatus) -> Void] = [:]
+    private var failedHooks: Set<String> = []
+
+    init(options: AgentOptions, logger: Logger, signals: SignalQueue) {
+        self.options = options
+        self.logger = logger
+        self.signals = signals
+        helpers = Helpers(signals: signals)
+        snapshots = SnapshotFolder(path: absolute(options.output), keep: options.keep)
+    }
+
+    // MARK: Waiting
+
+    func add(_ watch: Watch) { watches.append(watch) }
+    func remove(_ watch: Watch) { watches.removeAll { $0 === watch } }
+
+    /// `completion` is called when the child `pid` has been waited for.
+    func onEnd(of pid: pid_t, _ completion: @escaping (ProcessStatus) -> Void) { ends[pid] = completion }
+
+    /// Works until `isDone`. `onSignal` gets every signal but SIGCHLD; `onIdle` is called after each round.
+    func loop(
+        until isDone: () -> Bool, atLeastEvery pause: Double = 3600, descriptors: () -> [Int32] = { [] },
+        onSignal: (_ number: Int32, _ isFromKernel: Bool) -> Void, onIdle: () -> Void = {}
+    ) {
+        reap()
+        while !isDone() {
+            lookAtDue()
+            helpers.endOverdue(Clock.monotonic())
+            onIdle()
+            guard !isDone() else { return }
+            wait(pause, descriptors())
+            while let signal = signals.next() {
+                if signal.number != SIGCHLD { onSignal(signal.number, signal.isFromKernel) }
+            }
+            // Also without a SIGCHLD: several ends make one signal.
+            reap()
+        }
+    }
+
+    private func lookAtDue() {
+        for watch in watches where watch.nextLook <= Clock.monotonic() {
+            if let effects = watch.look(Clock.monotonic()) { perform(effects, watch) }
+        }
+    }
+
+    private func wait(_ pause: Double, _ descriptors: [Int32]) {
+        let now = Clock.monotonic()
+        let next = min(
+            now + pause, watches.map(\.nextLook).min() ?? .infinity, helpers.nextDeadline ?? .infinity)
+        var polled = ([signals.descriptor] + descriptors).map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        let milliseconds = (max(0, next - now) * 1000).rounded(.up)
+        _ = poll(&polled, nfds_t(polled.count), Int32(min(milliseconds, 3_600_000)))
+    }
+
+    private func reap() {
+        var status: Int32 = 0
+        while case let pid = waitpid(-1, &status, WNOHANG), pid > 0 {
+            if let completion = helpers.remove(pid) ?? ends.removeValue(forKey: pid) {
+                completion(ProcessStatus(status))
+            }  // else an orphan of the service, which was only waiting to be counted
+        }
+    }
+
+    /// Until all helpers are done; a second request to end leaves out what `analyze` can do later.
+    func finishHelpers() {
+        loop(until: { helpers.isEmpty }) { number, _ in
+            if [SIGTERM, SIGINT, SIGQUIT, SIGHUP].contains(number) { helpers.endDispensable() }
+        }
+    }
+
+    // MARK: Acting
+
+    func step(_ watch: Watch, _ event: Observation.Event) {
+        perform(watch.step(Clock.monotonic(), event), watch)
+    }
+
+    private func perform(_ effects: [Effect], _ watch: Watch) {
+        for effect in effects {
+            switch effect {
+            case .capture(let trigger, let situation): capture(watch, trigger, situation)
+            case .notify(let kind, let situation, let snapshot): notify(watch, kind, situation, snapshot)
+            case .symbolize(let path): symbolize(path)
+            case .discardLedger: watch.discardLedgers()
+            case .forget: watch.forget()
+            }
+        }
+    }
+
+    private func capture(_ watch: Watch, _ trigger: Trigger, _ situation: Situation) {
+        if trigger == .limit || trigger == .growth {
+            logger.notice("\(watch.name) \(situation.figures): taking a snapshot")
+        }
+        let path = snapshots.newPath(
+            name: watch.name, pid: watch.focus?.pid ?? watch.pid, trigger: trigger.rawValue, time: Clock.unix())
+        let request = CaptureRequest(watch, trigger, situation, output: path, host: host)
+        let ledger = request.ledger
+        helpers.startSelf(["capture"], kind: .capture, input: request.json, timeLimit: 120) { [unowned self] status in
+            if status == .exited(0) {
+                logger.notice("snapshot: \(path)")
+                snapshots.prune(name: watch.name)
+                step(watch, .captured(path: path))
+            } else {
+                let rest = ledger.map { "; what the probe recorded stays in \($0)" } ?? ""
+                logger.error("the snapshot \(path) could not be written\(rest)")
+                step(watch, .captureFailed)
+            }
+        }
+    }
+
+    /// A snapshot of what a killed process other than the watched one left.
+    func captureLeftover(_ ledger: String, pid: Int32, of watch: Watch) {
+        let path = snapshots.newPath(
+            name: watch.name, pid: pid, trigger: Trigger.killed.rawValue, time: Clock.unix())
+        let request = CaptureRequest(leftover: ledger, pid: pid, of: watch, output: path, host: host)
+        helpers.startSelf(["capture"], kind: .capture, input: request.json, timeLimit: 120) { [unowned self] status in
+            guard status == .exited(0) else { return logger.error("what process \(pid) left stays in \(ledger)") }
+            unlink(ledger)
+            logger.notice("snapshot of process \(pid), which was killed: \(path)")
+            snapshots.prune(name: watch.name)
+        }
+    }
+
+    private func symbolize(_ path: String) {
+        helpers.startSelf(["symbolize", "--background", path], kind: .symbolize, input: [], timeLimit: 300) {
+            [unowned self] status in
+            if status != .exited(0) { logger.info("no symbols in \(path) yet: `heaptide analyze` looks them up") }
+        }
+    }
+
+    private func notify(_ watch: Watch, _ kind: EventKind, _ situation: Situation, _ snapshot: String?) {
+        let event = Event(kind, situation, name: watch.name, pid: watch.pid, host: host, snapshot: snapshot)
+        if kind != .snapshot { logger.warning("\(event.text)") }
+        watch.add(Alert(time: event.time, kind: kind.rawValue, text: event.text))
+        if let command = options.eventCommand {
+            helpers.start(
+                "/bin/sh", ["sh", "-c", command], kind: .hook, input: event.json, environment: event.variables,
+                timeLimit: 30
+            ) { [unowned self] in report($0, "--on-event \(command)") }
+        }
+        if let url = options.webhook {
+            helpers.startSelf(["post", url], kind: .webhook, input: event.json, timeLimit: 30) {
+                [unowned self] in report($0, "--webhook \(url)")
+            }
+        }
+    }
+
+    /// A hook that is broken is broken each time: once is enough to say so.
+    private func report(_ status: ProcessStatus, _ hook: String) {
+        guard status != .exited(0), failedHooks.insert(hook).inserted else { return }
+        logger.warning("\(hook): \(status.text); it is not said again")
+    }
+}
+
+func hostName() -> String {
+    var name = utsname()
+    uname(&name)
+    return withUnsafeBytes(of: &name.nodename) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+}

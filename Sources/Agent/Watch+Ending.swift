@@ -1,0 +1,57 @@
+import AgentCore
+import Glibc
+import HeapLedger
+import HeapProfile
+import LinuxMemory
+
+extension Watch {
+    /// How the process ended; `status` is nil where it was somebody else's child.
+    func ending(_ status: ProcessStatus?) -> Ending {
+        Ending(cause(status), oomKills: oomKillsNow())
+    }
+
+    private func cause(_ status: ProcessStatus?) -> Ending.Cause {
+        switch status {
+        case .signaled(let number)?: return Self.isAskedFor(number) ? .exited : .killed
+        // A shell ends by its own will after the program it ran was killed.
+        case .exited?: return focus?.pid != pid && hasLeftLedger == true ? .killed : .exited
+        case nil:
+            if let hasLeftLedger { return hasLeftLedger ? .killed : .exited }
+            return (oomKillsNow() ?? 0) > (cgroup?.oomKills ?? .max) ? .killed : .exited
+        }
+    }
+
+    /// Signals by which people and service managers ask a program to end.
+    private static func isAskedFor(_ signal: Int32) -> Bool {
+        ![SIGKILL, SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE, SIGSYS, SIGTRAP, SIGXCPU, SIGXFSZ].contains(signal)
+    }
+
+    /// The process is gone and its ledger does not say that it exited; nil where there is no ledger.
+    private var hasLeftLedger: Bool? {
+        guard let path = ledgerPath, let ledger = try? LedgerFile(path: path) else { return nil }
+        return !ledger.identity().exited && !isAlive(focus?.pid ?? pid)
+    }
+
+    /// A zombie is not: its parent has merely not asked yet how it ended.
+    private func isAlive(_ pid: Int32) -> Bool {
+        guard let memory = try? files.process(pid) else { return false }
+        return memory.state != "Z" && memory.state != "X"
+    }
+
+    /// Of the cgroup it was in, as far as this process is in it as well.
+    private func oomKillsNow() -> UInt64? {
+        guard let own = (try? files.cgroup(of: getpid())) ?? nil, own.path == cgroup?.path else { return nil }
+        return own.oomKills
+    }
+
+    /// The ledgers of every image that the process ran, from the newest on; those of an earlier process of the same
+    /// pid stay.
+    func discardLedgers() {
+        guard let path = ledgerPath, let ticks = (try? LedgerFile(path: path))?.identity().startTicks else { return }
+        unlink(path)
+        for older in folder.ledgers(of: focus?.pid ?? pid)
+        where (try? LedgerFile(path: older))?.identity().startTicks == ticks {
+            unlink(older)
+        }
+    }
+}

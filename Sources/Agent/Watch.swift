@@ -1,0 +1,142 @@
+import AgentCore
+import Glibc
+import HeapLedger
+import HeapProfile
+import LinuxMemory
+import Snapshot
+
+/// One watched service: looks at it, remembers, and lets the core decide.
+final class Watch {
+    let pid: Int32
+    let name: String
+    let commandLine: String?
+    private(set) var core: AgentCore
+    private(set) var alerts: [Alert] = []
+    /// When to look again (monotonic seconds).
+    private(set) var nextLook = 0.0
+    /// The member with the most memory: what a snapshot is taken of.
+    private(set) var focus: ProcessMemory?
+    private(set) var cgroup: CgroupMemory?
+
+    let files: ProcFS
+    let folder: LedgerFolder
+    private var members: Members
+    private var history = MemoryHistory<MemoryPoint>(time: { $0.time }, bytes: { Double($0.anonymousBytes) })
+    private var ledger: OpenLedger?
+    private var nextHistory = 0.0
+    private var nextProperLook = 0.0
+    private var glance = Glance(pid: 0, cgroup: nil)
+    private var glanced: Int32 = 0
+
+    init(pid: Int32, name: String, place: LedgerPlace?, policy: Policy, files: ProcFS = ProcFS()) {
+        self.pid = pid
+        self.name = name
+        self.files = files
+        core = AgentCore(policy: policy)
+        members = Members(main: pid, place: place)
+        folder = LedgerFolder(path: place?.folder ?? "")
+        commandLine = files.commandLine(of: pid)?.joined(separator: " ")
+    }
+
+    /// Looks once, properly if a second has passed or memory has risen. Nil where the process can no longer be read.
+    func look(_ now: Double) -> [Effect]? {
+        nextLook = now + core.interval
+        if now < nextProperLook, !glance.hasRisen(by: tolerance) { return [] }
+        let effects = lookProperly(now)
+        nextProperLook = now + 1
+        nextLook = now + core.interval
+        return effects
+    }
+
+    /// A fiftieth of what is left until the limit.
+    private var tolerance: Double { (core.occupancy?.headroom ?? .infinity) / 50 }
+
+    private func lookProperly(_ now: Double) -> [Effect]? {
+        guard let main = try? files.process(pid) else { return nil }
+        // A zombie has no memory left to read: its end is on its way.
+        guard main.state != "Z", main.state != "X" else { return [] }
+        members.refresh()
+        let others = members.list.filter { $0.pid != pid }.compactMap { try? files.process($0.pid) }
+        let largest = others.max { $0.ownBytes < $1.ownBytes }
+        focus = largest.map { $0.ownBytes > main.ownBytes ? $0 : main } ?? main
+        let limited = cgroup?.tightest?.path
+        cgroup = (try? files.cgroup(of: pid)) ?? nil
+        if cgroup?.tightest?.path != limited || focus?.pid != glanced { glanceAnew() }
+        glance.settle()
+        remember(main, others, now)
+        return step(
+            now,
+            .memory(
+                MemoryReading(
+                    process: ProcessKey(pid: pid, startTicks: main.startTicks),
+                    ownBytes: main.ownBytes + others.reduce(0) { $0 + $1.ownBytes },
+                    cgroup: cgroup?.tightest.map {
+                        Occupancy(used: Double($0.unreclaimableBytes), limit: Double($0.limitBytes))
+                    },
+                    oomKills: cgroup?.oomKills)))
+    }
+
+    func step(_ now: Double, _ event: Observation.Event) -> [Effect] {
+        core.step(Observation(time: now, event: event))
+    }
+
+    func forget() {
+        history.removeAll()
+        alerts.removeAll()
+    }
+
+    func add(_ alert: Alert) {
+        alerts.append(alert)
+        if alerts.count > 64 { alerts.removeFirst() }
+    }
+
+    var readings: [MemoryPoint] { history.readings }
+
+    /// The ledger of the focus, or of the main process where the focus has none.
+    var ledgerPath: String? {
+        let wanted = focus?.pid ?? pid
+        return members.list.first { $0.pid == wanted }?.ledger ?? members.list.first { $0.pid == pid }?.ledger
+    }
+
+    private func glanceAnew() {
+        glanced = focus?.pid ?? pid
+        glance = Glance(pid: glanced, cgroup: cgroup)
+    }
+
+    private func remember(_ main: ProcessMemory, _ others: [ProcessMemory], _ now: Double) {
+        guard now >= nextHistory else { return }
+        nextHistory = now + 1
+        let all = [main] + others
+        history.add(
+            MemoryPoint(
+                time: Clock.unix(), residentBytes: all.reduce(0) { $0 &+ $1.residentBytes },
+                anonymousBytes: all.reduce(0) { $0 &+ $1.anonymousBytes &+ $1.shmemBytes },
+                cgroupBytes: cgroup?.tightest?.unreclaimableBytes, heapLiveBytes: liveBytes()))
+    }
+
+    /// Live bytes by the focus's ledger.
+    private func liveBytes() -> UInt64? {
+        guard let path = ledgerPath else { return nil }
+        if ledger?.path != path { ledger = OpenLedger(path) }
+        return ledger?.liveBytes
+    }
+}
+
+/// A box for the ledger, which cannot be copied.
+private final class OpenLedger {
+    let path: String
+    private let file: LedgerFile
+
+    init?(_ path: String) {
+        guard let file = try? LedgerFile(path: path) else { return nil }
+        self.file = file
+        self.path = path
+    }
+
+    var liveBytes: UInt64 { UInt64(min(max(0, file.totals().live.bytes), 0x1p62)) }
+}
+
+extension ProcessMemory {
+    /// What no reclaim takes away.
+    var ownBytes: Double { Double(anonymousBytes) + Double(shmemBytes) }
+}

@@ -1,0 +1,41 @@
+import AsyncHTTPClient
+import NIOCore
+import NIOHTTP1
+
+/// Posts one event. Runs in a helper process, so that the agent never holds an event loop.
+public enum Webhook {
+    /// Three attempts, 1 and 4 seconds apart; each may take 5 seconds. Any status of 200…299 is a success.
+    public static func post(_ body: [UInt8], to url: String) async throws(AgentError) {
+        let client = HTTPClient(eventLoopGroupProvider: .singleton)
+        var failure = ""
+        for pause in [1, 4, nil] as [Int?] {
+            do {
+                let status = try await attempt(client, body, url)
+                if (200..<300).contains(status) {
+                    try? await client.shutdown()
+                    return
+                }
+                failure = "it answered with status \(status)"
+                // The request is wrong: it will be as wrong the next time.
+                if (400..<500).contains(status), status != 429, status != 408 { break }
+            } catch let error as HTTPClientError where error == .invalidURL || error == .emptyScheme {
+                failure = "not a URL: write http://host/path or https://host/path"
+                break
+            } catch {
+                failure = "\(error)".split(separator: "\n").first.map(String.init) ?? "no answer"
+            }
+            if let pause { try? await Task.sleep(for: .seconds(pause)) }
+        }
+        try? await client.shutdown()
+        throw AgentError(.system, "webhook \(url): \(failure)")
+    }
+
+    private static func attempt(_ client: HTTPClient, _ body: [UInt8], _ url: String) async throws -> UInt {
+        var request = HTTPClientRequest(url: url)
+        request.method = .POST
+        request.headers.add(name: "Content-Type", value: "application/json")
+        request.headers.add(name: "User-Agent", value: "heaptide")
+        request.body = .bytes(ByteBuffer(bytes: body))
+        return try await client.execute(request, timeout: .seconds(5)).status.code
+    }
+}

@@ -1,0 +1,232 @@
+public import TimeSeries
+
+/// The agent's decisions about one process: what it sees goes in, what to do comes out. No clock, no file, no process.
+///
+/// A `step` costs well below a microsecond, except that every few seconds the baseline's growth is estimated anew
+/// (at most 256 points, O(n²)).
+public struct AgentCore: Sendable {
+    public let policy: Policy
+    /// When to look again, in seconds: 0.02…1.
+    public private(set) var interval = Self.restInterval
+    /// Of the process's own memory; nil before there is enough to tell.
+    public private(set) var growth: Growth?
+    /// Against the tighter of the cgroup's limit and `Policy.memoryLimit`; nil where there is neither.
+    public private(set) var occupancy: Occupancy?
+
+    private static let restInterval = 1.0
+
+    private var process: ProcessKey?
+    private var clock = WatchClock()
+    private var recent = RecentSlope()
+    private var baseline = TroughSeries()
+    private var nextEstimate = 0.0
+    private var ownBytes = 0.0
+    private var oomKills: UInt64?
+    private var snapshots = SnapshotState()
+    /// Span of the baseline when it first looked like a leak, as long as it has looked so ever since.
+    private var suspectedSince: Double?
+    private var foundGrowth = false
+    private var ending: Situation?
+    private var notified: [EventKind: Double] = [:]
+
+    public init(policy: Policy) { self.policy = policy }
+
+    public mutating func step(_ observation: Observation) -> [Effect] {
+        let now = clock.advance(to: observation.time)
+        switch observation.event {
+        case .memory(let reading): return judge(reading, now)
+        case .captured(let path): return captured(path, now)
+        case .captureFailed: return captureFailed(now)
+        case .ended(let end): return ended(end, now)
+        }
+    }
+
+    // MARK: Watching
+
+    private mutating func judge(_ reading: MemoryReading, _ now: Double) -> [Effect] {
+        guard reading.ownBytes.isFinite else { return [] }
+        var effects: [Effect] = []
+        if let process, process != reading.process {
+            effects += [.forget]
+            restart()
+        }
+        process = reading.process
+        ownBytes = reading.ownBytes
+        oomKills = reading.oomKills ?? oomKills
+        let before = occupancy
+        occupancy = tighter(reading)
+        if before?.limit != occupancy?.limit { recent.reset() }
+        recent.add(time: now, value: occupancy?.used ?? ownBytes)
+        baseline.add(Point(time: now, value: ownBytes))
+        estimate(now)
+        interval = nextInterval()
+        if let occupancy { snapshots.see(occupancy) }
+        if let trigger = trigger(now) {
+            snapshots.begin(trigger, at: occupancy, now)
+            effects.append(.capture(trigger, situation(trigger)))
+        }
+        effects += growthNotice(now)
+        if isAmple, let path = snapshots.takeUnresolved() { effects.append(.symbolize(path: path)) }
+        return effects
+    }
+
+    private func tighter(_ reading: MemoryReading) -> Occupancy? {
+        let own = policy.memoryLimit.map { Occupancy(used: reading.ownBytes, limit: $0) }
+        guard let cgroup = reading.cgroup, cgroup.limit > 0, cgroup.used.isFinite else { return own }
+        guard let own else { return cgroup }
+        return own.limit <= cgroup.limit ? own : cgroup
+    }
+
+    private mutating func restart() {
+        recent.reset()
+        baseline = TroughSeries()
+        growth = nil
+        suspectedSince = nil
+        foundGrowth = false
+        nextEstimate = 0
+        oomKills = nil
+        ending = nil
+        snapshots = SnapshotState()
+    }
+
+    private mutating func estimate(_ now: Double) {
+        guard now >= nextEstimate, let first = baseline.points.first else { return }
+        let span = now - first.time
+        nextEstimate = now + max(5, span / 32)
+        guard span >= policy.growthSpan else { return }
+        growth = estimateGrowth(baseline.points)
+        suspectedSince = looksLikeLeak ? suspectedSince ?? span : nil
+    }
+
+    // MARK: Judging
+
+    /// Seconds until the limit at the slope of the last second.
+    private var imminent: Double? {
+        guard let occupancy, let slope = recent.perSecond, slope > 0 else { return nil }
+        return occupancy.headroom / slope
+    }
+
+    /// Seconds until the limit, by the steeper of the last second and the baseline.
+    public var secondsToLimit: Double? {
+        guard let occupancy else { return nil }
+        var steady: Double?
+        if let growth, growth.low > 0 { steady = occupancy.headroom / growth.perSecond }
+        return [imminent, steady].compactMap { $0 }.min()
+    }
+
+    /// One rising flank of a sawtooth is as steady as a leak. It is a leak if it still is one after twice the time.
+    private var isLeaking: Bool {
+        guard let suspectedSince, let growth else { return false }
+        return growth.span >= 2 * suspectedSince
+    }
+
+    /// Growth that is steady, certain and large enough to matter.
+    private var looksLikeLeak: Bool {
+        guard let growth, growth.pattern == .linear, growth.low > 0 else { return false }
+        let added = growth.perSecond * growth.span
+        return added >= (occupancy.map { $0.limit * policy.materialShare } ?? policy.materialBytes)
+    }
+
+    /// A helper process beside the watched one will not be what tips it over. A limit that nobody enforces never is.
+    private var isAmple: Bool {
+        guard let occupancy else { return true }
+        if occupancy.limit == policy.memoryLimit { return true }
+        return occupancy.share < 0.6 && (imminent ?? .infinity) > 30
+    }
+
+    private func trigger(_ now: Double) -> Trigger? {
+        guard snapshots.isReady(now) else { return nil }
+        if let occupancy, isNearLimit(occupancy),
+            snapshots.isCloser(occupancy, now, cooldown: policy.snapshotCooldown)
+        {
+            return .limit
+        }
+        // Steady growth is worth one snapshot long before the limit; what follows is the limit's business.
+        return isLeaking && !snapshots.hasAny ? .growth : nil
+    }
+
+    private func isNearLimit(_ occupancy: Occupancy) -> Bool {
+        let isRising = (recent.perSecond ?? 0) > 0 || (growth?.low ?? 0) > 0
+        if occupancy.share >= policy.level { return isRising || recent.perSecond == nil }
+        return occupancy.share >= policy.earlyLevel && (imminent ?? .infinity) < policy.leadTime
+    }
+
+    /// Often enough to see a steep rise several times before the limit, whatever the slope was until now; rarely
+    /// enough that a service at rest close to its limit costs next to nothing.
+    private func nextInterval() -> Double {
+        guard let occupancy else { return Self.restInterval }
+        let steepest = 2.0 * 1_073_741_824  // bytes per second that one thread can touch
+        let unforeseen = max(0.05, occupancy.headroom / steepest)
+        let foreseen = max(0.02, (imminent ?? .infinity) / 20)
+        return min(Self.restInterval, unforeseen, foreseen)
+    }
+
+    private func situation(_ trigger: Trigger?, isOutOfMemory: Bool = false) -> Situation {
+        Situation(
+            trigger: trigger, usedBytes: occupancy?.used ?? ownBytes, limitBytes: occupancy?.limit,
+            secondsToLimit: secondsToLimit, growth: growth, isOutOfMemory: isOutOfMemory)
+    }
+
+    // MARK: Telling
+
+    private mutating func growthNotice(_ now: Double) -> [Effect] {
+        guard isLeaking else { return [] }
+        foundGrowth = true
+        return notify(.growth, situation(nil), now)
+    }
+
+    private mutating func notify(_ kind: EventKind, _ situation: Situation, _ now: Double) -> [Effect] {
+        if let last = notified[kind], now - last < policy.alertCooldown { return [] }
+        notified[kind] = now
+        return [.notify(kind, situation, snapshot: snapshots.newest)]
+    }
+
+    // MARK: Snapshots and the end
+
+    private mutating func captured(_ path: String, _ now: Double) -> [Effect] {
+        let trigger = snapshots.finish(path)
+        var effects = notify(.snapshot, ending ?? situation(trigger), now)
+        guard let ending else {
+            if isAmple, let path = snapshots.takeUnresolved() { effects.append(.symbolize(path: path)) }
+            return effects
+        }
+        if trigger != ending.trigger { return effects + lastCapture(ending, now) }
+        effects += endNotice(ending, now)
+        if let path = snapshots.takeUnresolved() { effects.append(.symbolize(path: path)) }
+        effects.append(.discardLedger)
+        return effects
+    }
+
+    private mutating func captureFailed(_ now: Double) -> [Effect] {
+        let trigger = snapshots.fail(now)
+        guard let ending else { return [] }
+        return trigger == ending.trigger ? endNotice(ending, now) : lastCapture(ending, now)
+    }
+
+    private mutating func ended(_ end: Ending, _ now: Double) -> [Effect] {
+        let isOutOfMemory = end.cause == .killed && (end.oomKills ?? 0) > (oomKills ?? end.oomKills ?? 0)
+        let trigger: Trigger?
+        switch end.cause {
+        case .killed: trigger = .killed
+        case .exited: trigger = policy.snapshotsAtExit || foundGrowth || isLeaking ? .exit : nil
+        }
+        guard let trigger else {
+            let rest = snapshots.takeUnresolved().map { [Effect.symbolize(path: $0)] } ?? []
+            return rest + [.discardLedger]
+        }
+        let last = situation(trigger, isOutOfMemory: isOutOfMemory)
+        ending = last
+        // One that was begun before the end has seen less: it finishes first.
+        return snapshots.isRunning ? [] : lastCapture(last, now)
+    }
+
+    private mutating func lastCapture(_ ending: Situation, _ now: Double) -> [Effect] {
+        guard let trigger = ending.trigger else { return [] }
+        snapshots.begin(trigger, at: nil, now)
+        return [.capture(trigger, ending)]
+    }
+
+    private mutating func endNotice(_ ending: Situation, _ now: Double) -> [Effect] {
+        ending.trigger == .killed ? notify(.killed, ending, now) : []
+    }
+}

@@ -1,0 +1,59 @@
+/// Which snapshots were taken, and whether another one would tell more.
+struct SnapshotState: Sendable {
+    private(set) var newest: String?
+    private var running: Trigger?
+    private var unresolved: String?
+    private var lastBegin = -Double.infinity
+    private var retryAt = -Double.infinity
+    /// At the latest snapshot for the limit's sake.
+    private var nearest: Occupancy?
+    private var hasReceded = false
+
+    var isRunning: Bool { running != nil }
+
+    /// A snapshot was taken or is being taken.
+    var hasAny: Bool { newest != nil || running != nil }
+
+    /// One at a time, and after a failure (a full disk, say) not again at once.
+    func isReady(_ now: Double) -> Bool { running == nil && now >= retryAt && now - lastBegin >= 0.2 }
+
+    /// An approach to the limit is new if memory fell in between and the cool-down is over. Without that, only half of
+    /// the headroom left last time is closer, and from 95% on nothing is.
+    func isCloser(_ occupancy: Occupancy, _ now: Double, cooldown: Double) -> Bool {
+        guard let nearest else { return true }
+        let isNew = hasReceded && now - lastBegin >= cooldown
+        return isNew || nearest.share < 0.95 && occupancy.headroom < nearest.headroom / 2
+    }
+
+    mutating func see(_ occupancy: Occupancy) {
+        if let nearest, occupancy.headroom > nearest.headroom * 1.5 { hasReceded = true }
+    }
+
+    mutating func begin(_ trigger: Trigger, at occupancy: Occupancy?, _ now: Double) {
+        running = trigger
+        lastBegin = now
+        guard trigger == .limit else { return }
+        nearest = occupancy
+        hasReceded = false
+    }
+
+    mutating func finish(_ path: String) -> Trigger? {
+        defer { running = nil }
+        newest = path
+        unresolved = path
+        return running
+    }
+
+    mutating func fail(_ now: Double) -> Trigger? {
+        defer { running = nil }
+        nearest = nil
+        retryAt = now + 5
+        return running
+    }
+
+    /// Only the newest is worth the time; `analyze` resolves the symbols of an older one when it is opened.
+    mutating func takeUnresolved() -> String? {
+        defer { unresolved = nil }
+        return unresolved
+    }
+}

@@ -1,0 +1,88 @@
+import Glibc
+import HeapLedger
+import HeapProfile
+public import LeakAnalysis
+public import Snapshot
+import Symbolication
+import TimeSeries
+
+/// From a file on disk to a report: what every command that reads does.
+public enum Inspection {
+    /// A snapshot, the `.partial` of one that was not finished, or a ledger.
+    ///
+    /// Throws `SnapshotError` or `HeapLedgerError`, of which each is one line.
+    public static func open(_ path: String) throws -> SnapshotContents {
+        // Only the beginning of a file says what it is; names are changed, and a ledger may have been copied.
+        if isLedger(path) { return contents(of: try LedgerFile(path: path), path: path) }
+        return try SnapshotReader.read(path: path)
+    }
+
+    /// Judges what was read. Addresses without symbols are looked up in the files of this machine first.
+    public static func report(_ contents: SnapshotContents, options: AnalysisOptions = .init()) -> LeakReport {
+        var contents = contents
+        contents.warnings += resolve(&contents)
+        var report = analyze(input(contents, options))
+        for warning in contents.warnings where !report.warnings.contains(warning) { report.warnings.append(warning) }
+        return report
+    }
+
+    /// Adds to the snapshot at `path` the symbols it lacks. Returns what could not be resolved and why, one line each.
+    @discardableResult
+    public static func symbolize(path: String) throws -> [String] {
+        var contents = try SnapshotReader.read(path: path)
+        let known = contents.symbols.frames.count
+        let notes = resolve(&contents)
+        if contents.symbols.frames.count > known { try SnapshotReader.addSymbols(contents.symbols, to: path) }
+        return notes
+    }
+
+    // MARK: Steps
+
+    private static func isLedger(_ path: String) -> Bool {
+        let file = Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard file >= 0 else { return false }
+        defer { close(file) }
+        var magic = [UInt8](repeating: 0, count: 8)
+        return read(file, &magic, 8) == 8 && magic == Array("HEAPTIDE".utf8)
+    }
+
+    private static func contents(of ledger: consuming LedgerFile, path: String) -> SnapshotContents {
+        let identity = ledger.identity()
+        let isAlive = isRunning(identity)
+        let profile = ledger.profile(at: isAlive ? monotonicNanoseconds() : nil)
+        var process = ProcessState(
+            name: "process \(identity.pid)", pid: identity.pid, capturedAt: identity.startTime + profile.duration,
+            trigger: isAlive ? "manual" : identity.exited ? "exit" : "killed")
+        process.extra["liveBytes"] = profile.sites.reduce(0) { $0 + $1.live.bytes }
+        // The profile's own warnings are told by the analysis.
+        return SnapshotContents(process: process, profile: profile)
+    }
+
+    private static func isRunning(_ identity: ProcessIdentity) -> Bool {
+        !identity.exited && bootID() == identity.bootID && startTicks(of: identity.pid) == identity.startTicks
+    }
+
+    /// Resolves what `contents` lacks; returns the resolver's notes.
+    private static func resolve(_ contents: inout SnapshotContents) -> [String] {
+        guard let profile = contents.profile else { return [] }
+        var missing: Set<CodeAddress> = []
+        for site in profile.sites {
+            for address in site.stack where contents.symbols.frames[address] == nil { missing.insert(address) }
+        }
+        guard !missing.isEmpty else { return [] }
+        var symbolicator = Symbolicator()
+        let found = symbolicator.resolve(missing, in: profile.modules)
+        contents.symbols.frames.merge(found.frames) { known, _ in known }
+        return symbolicator.notes
+    }
+
+    private static func input(_ contents: SnapshotContents, _ options: AnalysisOptions) -> LeakInput {
+        let process = contents.process
+        let origin = contents.profile?.process.startTime ?? contents.history.first?.time ?? 0
+        return LeakInput(
+            profile: contents.profile, symbols: contents.symbols,
+            memory: contents.history.map { Point(time: $0.time - origin, value: Double($0.anonymousBytes)) },
+            usageBytes: process.usageBytes.map(Double.init), limitBytes: process.limitBytes.map(Double.init),
+            processName: process.name, options: options)
+    }
+}

@@ -1,0 +1,152 @@
+import HeapProfile
+import TimeSeries
+
+/// Judges a process's memory: whether it leaks, where, how fast, and how sure that is.
+///
+/// Pure: the same input gives the same report. Damaged or hostile input gives a report as well, of what is sound in it.
+/// - Complexity: O(n log n) in the live samples, plus about 0.2 ms for each function that holds memory.
+public func analyze(_ input: LeakInput) -> LeakReport {
+    let baseline = Baseline(input)
+    guard let profile = input.profile, profile.duration > 0, profile.duration < 1e12 else {
+        return LeakReport(input, baseline: baseline, heap: HeapFindings())
+    }
+    return LeakReport(input, baseline: baseline, heap: HeapFindings(profile, input, baseline: baseline.growth))
+}
+
+/// The process's memory as a whole.
+struct Baseline {
+    /// Nil where the history is too short to judge.
+    var growth: Growth?
+    /// Seconds that the history must span before it is believed: a start takes that long.
+    static let shortestSpan = 30.0
+
+    init(_ input: LeakInput) {
+        let growth = estimateGrowth(input.memory)
+        guard growth.pattern != .insufficient, growth.span >= Self.shortestSpan else { return }
+        self.growth = growth
+    }
+}
+
+/// What the heap profile tells.
+struct HeapFindings {
+    var suspects: [Suspect] = []
+    var healthy: [SiteSummary] = []
+    /// Live bytes of all sites.
+    var history: Growth?
+    /// Sum of the rates of suspects of at least medium confidence.
+    var leakRate = Rate(value: 0, error: 0)
+    var duration = 0.0
+    var sampling: SamplingSummary?
+
+    init() {}
+
+    init(_ profile: HeapProfile, _ input: LeakInput, baseline: Growth?) {
+        let options = input.options
+        duration = profile.duration
+        let groups = SiteGroup.groups(
+            of: profile, symbols: input.symbols, showsFoldedFrames: options.showsFoldedFrames)
+        sampling = SamplingSummary(profile, groups: groups)
+        let judged = groups.map { Candidate(group: $0, judgement: Judgement(of: $0, duration: profile.duration)) }
+        let candidates = judged.filter { $0.judgement.behaviour.isSuspicious && $0.rate.value > 0 }
+        let context = Context(
+            duration: profile.duration, candidatesRate: candidates.reduce(0) { $0 + $1.rate.value },
+            liveBytes: groups.reduce(0) { $0 + $1.live.bytes }, baseline: baseline)
+        let ranked = candidates.map { Suspect($0, context) }.filter { $0.confidence >= options.minimumConfidence }
+            .sorted { ($0.expectedLeak, $0.liveBytes, $1.function) > ($1.expectedLeak, $1.liveBytes, $0.function) }
+        for suspect in ranked where suspect.confidenceLabel >= .medium {
+            leakRate.value += suspect.bytesPerSecond
+            let error = (suspect.high - suspect.low) / 3.92
+            leakRate.error = (leakRate.error * leakRate.error + error * error).squareRoot()
+        }
+        suspects = ranked.prefix(max(0, options.maximumSuspects)).enumerated().map { index, suspect in
+            var suspect = suspect
+            suspect.rank = index + 1
+            return suspect
+        }
+        healthy = judged.filter { !$0.judgement.behaviour.isSuspicious && $0.group.live.bytes > 0 }
+            .sorted { ($0.group.live.bytes, $1.group.function) > ($1.group.live.bytes, $0.group.function) }
+            .prefix(max(0, options.maximumHealthy)).map(SiteSummary.init)
+        history = Self.history(of: groups, duration: profile.duration)
+    }
+
+    private static func history(of groups: [SiteGroup], duration: Double) -> Growth? {
+        let error = groups.reduce(0) { $0 + $1.samplingError * $1.samplingError }.squareRoot()
+        let growth = LiveHistory(groups.flatMap(\.sites), duration: duration).growth(samplingError: error, freedShare: 1)
+        return growth.pattern == .insufficient ? nil : growth
+    }
+}
+
+extension Suspect {
+    /// What ranks: the rate that is certain, or a tenth of the estimate where none is, as far as it is believed.
+    fileprivate var expectedLeak: Double { max(low, bytesPerSecond / 10) * confidence }
+
+    init(_ candidate: Candidate, _ context: Context) {
+        let confidence = Confidence(candidate, in: context)
+        let group = candidate.group
+        self.init(
+            confidence: confidence.value, function: group.function, module: group.module, liveBytes: group.live.bytes,
+            liveCount: group.live.count, bytesPerSecond: candidate.rate.value, low: candidate.rate.low,
+            high: candidate.rate.high, growthShare: candidate.share(of: context), freedShare: group.freedShare,
+            ages: Ages(of: group, duration: context.duration), stack: group.stack, evidence: confidence.evidence,
+            sites: group.sites.count)
+    }
+}
+
+extension Ages {
+    private static let parts = 24
+
+    init(of group: SiteGroup, duration: Double) {
+        let births = group.samples.joined().map { (time: min($0.birth, duration), bytes: $0.bytes) }
+            .sorted { $0.time < $1.time }
+        guard let first = births.first, let last = births.last, duration > 0 else {
+            self.init()
+            return
+        }
+        var histogram = [Double](repeating: 0, count: Self.parts)
+        for birth in births {
+            histogram[min(Self.parts - 1, Int(birth.time / duration * Double(Self.parts)))] += birth.bytes
+        }
+        self.init(
+            youngest: duration - last.time, median: duration - births[births.count / 2].time,
+            oldest: duration - first.time, births: histogram)
+    }
+}
+
+extension SamplingSummary {
+    init(_ profile: HeapProfile, groups: [SiteGroup]) {
+        let sampling = profile.sampling
+        self.init(
+            interval: Double(sampling.interval), isExact: sampling.isExact, liveSamples: profile.samples.count,
+            sites: profile.sites.count, liveBytes: groups.reduce(0) { $0 + $1.live.bytes },
+            allocatedBytes: groups.reduce(0) { $0 + $1.allocated.bytes },
+            freedBytes: groups.reduce(0) { $0 + $1.freed.bytes },
+            probeTimeShare: (sampling.slowPathSeconds.sound / profile.duration).clamped(to: 0...1e6))
+    }
+}
+
+extension SiteSummary {
+    init(_ judged: Candidate) {
+        let group = judged.group
+        self.init(
+            function: group.function, module: group.module, liveBytes: group.live.bytes, liveCount: group.live.count,
+            freedShare: group.freedShare, behaviour: judged.judgement.behaviour, reason: judged.reason)
+    }
+}
+
+extension Candidate {
+    /// Why this is in order, in plain words.
+    fileprivate var reason: String {
+        let freed = Figures.percent(group.freedShare)
+        switch judgement.behaviour {
+        case .startUp: return "born at the beginning, next to nothing since"
+        case .turnover: return "turns over: \(freed) freed, nothing outlives what is freed"
+        case .shrinking: return "shrinks"
+        case .sparse: return "too few samples to judge"
+        case .steady:
+            let rate = Figures.interval(judgement.history.low, judgement.history.high)
+            return judgement.history.pattern == .insufficient
+                ? "no sign of growth" : "does not grow: \(rate), \(freed) freed"
+        case .accumulating, .reallocating, .growing, .backlog, .filling: return "grows"
+        }
+    }
+}

@@ -1,0 +1,41 @@
+public import HeapProfile
+public import TimeSeries
+
+/// All that the analysis may look at. Either of profile and memory history is enough; with both it is surer.
+public struct LeakInput: Sendable {
+    public var profile: HeapProfile?
+    public var symbols: SymbolTable
+    /// Bytes of the process or its cgroup over time, in seconds since the start of recording, or any other origin.
+    public var memory: [Point]
+    /// What is charged against the limit now, and the limit, in bytes.
+    public var usageBytes: Double?
+    public var limitBytes: Double?
+    public var processName: String?
+    public var options: AnalysisOptions
+
+    public init(
+        profile: HeapProfile?, symbols: SymbolTable = SymbolTable(), memory: [Point] = [], usageBytes: Double? = nil,
+        limitBytes: Double? = nil, processName: String? = nil, options: AnalysisOptions = .init()
+    ) {
+        self.profile = profile
+        self.symbols = symbols
+        self.memory = memory
+        self.usageBytes = usageBytes
+        self.limitBytes = limitBytes
+        self.processName = processName
+        self.options = options
+    }
+}
+
+/// How much of what was found goes into the report.
+public struct AnalysisOptions: Sendable, Equatable {
+    /// Suspects below this confidence are left out, and suspects beyond this number.
+    public var minimumConfidence = 0.1
+    public var maximumSuspects = 5
+    /// The largest healthy sites that are explained.
+    public var maximumHealthy = 5
+    /// Keep allocator, container and runtime frames in the suspects' stacks.
+    public var showsFoldedFrames = false
+
+    public init() {}
+}

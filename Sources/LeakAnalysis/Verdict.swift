@@ -1,0 +1,169 @@
+import HeapProfile
+import TimeSeries
+
+extension LeakReport {
+    /// Puts the two views together: the process as a whole, and its heap.
+    init(_ input: LeakInput, baseline: Baseline, heap: HeapFindings) {
+        let growth = GrowthReport(baseline: baseline.growth, heap: heap)
+        let usage = input.usageBytes.flatMap { $0.isFinite && $0 >= 0 ? $0 : nil } ?? input.memory.last?.value.sound
+        let limit = input.limitBytes.flatMap { $0.isFinite && $0 > 0 ? $0 : nil }
+        let time = limit.flatMap { limit in
+            timeToLimit(limit, usage: usage, growth: growth, memory: input.memory)
+        }
+        self.init(
+            verdict: Verdict(growth: growth, heap: heap, timeToLimit: time), growth: growth, timeToLimitSeconds: time,
+            usageBytes: usage, limitBytes: limit, suspects: heap.suspects, healthy: heap.healthy,
+            process: ProcessSummary(input), sampling: heap.sampling, warnings: losses(input.profile))
+    }
+}
+
+extension GrowthReport {
+    /// From the memory history where it is long enough to show a line, or shows that there is none; else from the
+    /// suspects; else from all live bytes.
+    init(baseline: Growth?, heap: HeapFindings) {
+        let leak = heap.leakRate
+        if let baseline, baseline.pattern == .linear || leak.value == 0 {
+            self.init(baseline, source: .memory)
+        } else if leak.value > 0 {
+            self.init(
+                bytesPerSecond: leak.value, low: leak.low, high: leak.high, pattern: .linear, source: .heap)
+        } else if let history = heap.history {
+            self.init(history, source: .heap)
+        } else {
+            self.init()
+        }
+    }
+
+    private init(_ growth: Growth, source: Source) {
+        self.init(
+            bytesPerSecond: growth.perSecond, low: growth.low, high: growth.high, pattern: growth.pattern,
+            source: source, onset: growth.onset)
+    }
+
+    /// Below 1 KiB/s, 84 MiB a day, nobody calls it growth.
+    var isMaterial: Bool { pattern == .linear && low >= 1024 }
+}
+
+private func timeToLimit(_ limit: Double, usage: Double?, growth: GrowthReport, memory: [Point]) -> Double? {
+    // The history may be of less than what is charged against the limit: anonymous memory, say. The rest stays.
+    let rest = usage.flatMap { usage in memory.last.map { usage - $0.value } } ?? 0
+    if growth.source == .memory, let seconds = TimeSeries.timeToLimit(memory, limit: limit - rest) { return seconds }
+    guard let usage, growth.pattern == .linear, growth.low > 0, growth.bytesPerSecond >= 1 else { return nil }
+    return max(0, limit - usage) / growth.bytesPerSecond
+}
+
+// MARK: - The verdict
+
+extension Verdict {
+    /// Live samples below which a profile says nothing, and seconds.
+    private static let fewestSamples = 20
+    private static let shortestDuration = 10.0
+
+    init(growth: GrowthReport, heap: HeapFindings, timeToLimit: Double?) {
+        let limit = timeToLimit.map { "; the limit is reached in \(Figures.duration($0))" } ?? ""
+        let leaks = heap.suspects.filter { $0.confidenceLabel >= .medium }
+        if let first = leaks.first {
+            self.init(class: .leak, summary: Self.leak(first, others: leaks.dropFirst()) + limit + ".")
+        } else if growth.isMaterial {
+            self.init(class: .growth, summary: Self.growth(growth, heap) + limit + ".")
+        } else if Self.isTooLittle(growth, heap) {
+            self.init(class: .unknown, summary: Self.unknown(heap) + ".")
+        } else {
+            self.init(class: .stable, summary: Self.stable(growth, heap) + ".")
+        }
+    }
+
+    private static func leak(_ suspect: Suspect, others: ArraySlice<Suspect>) -> String {
+        let name = StackFrame.shortened(suspect.function)
+        let rest = others.isEmpty ? "" : ", and \(Figures.count(Double(others.count), "other function")) with it"
+        return "\(name) leaks \(speed(suspect.bytesPerSecond)), "
+            + "\(suspect.confidenceLabel.rawValue) confidence\(rest)"
+    }
+
+    private static func growth(_ growth: GrowthReport, _ heap: HeapFindings) -> String {
+        let start = "Memory grows by \(speed(growth.bytesPerSecond))"
+        if let first = heap.suspects.first {
+            return start + ", cause not certain: perhaps \(StackFrame.shortened(first.function))"
+        }
+        guard heap.sampling != nil else { return start + "; a heap profile would tell where" }
+        return start + ", and no allocation site explains it: "
+            + "look at thread stacks, mappings, shared memory, page tables and fragmentation"
+    }
+
+    private static func stable(_ growth: GrowthReport, _ heap: HeapFindings) -> String {
+        let kind =
+            switch growth.pattern {
+            case .saturating: "Memory is settling after a rise"
+            case .step: "Memory made a step and stays there"
+            case .shrinking: "Memory shrinks"
+            default: "Memory is stable"
+            }
+        return heap.sampling == nil ? kind : kind + ", and no allocation site grows with confidence"
+    }
+
+    private static func unknown(_ heap: HeapFindings) -> String {
+        guard let sampling = heap.sampling else {
+            return "Too little to judge: no heap profile, and the memory history is too short"
+        }
+        let fastest = heap.suspects.first.map {
+            "; \(StackFrame.shortened($0.function)) grows fastest so far, by \(Figures.rate($0.bytesPerSecond))"
+        }
+        return "Too little to judge: \(Figures.count(Double(sampling.liveSamples), "live sample"))"
+            + " in \(Figures.duration(heap.duration))" + (fastest ?? "")
+    }
+
+    private static func isTooLittle(_ growth: GrowthReport, _ heap: HeapFindings) -> Bool {
+        guard growth.source != .memory else { return false }
+        guard let sampling = heap.sampling, heap.duration >= shortestDuration else { return true }
+        return sampling.liveSamples < fewestSamples && !sampling.isExact
+    }
+
+    private static func speed(_ rate: Double) -> String {
+        "\(Figures.rate(rate)) (\(Figures.bytes(rate * secondsPerDay)) a day)"
+    }
+}
+
+extension StackFrame {
+    /// A name without its arguments and templates, for a sentence.
+    package static func shortened(_ function: String) -> String {
+        let name = FunctionName(function).qualified
+        return name.isEmpty ? function : name
+    }
+}
+
+// MARK: - The rest of the report
+
+extension ProcessSummary {
+    init(_ input: LeakInput) {
+        let identity = input.profile?.process
+        let times = input.memory.map(\.time).filter(\.isFinite)
+        let span = (times.max() ?? 0) - (times.min() ?? 0)
+        self.init(
+            name: input.processName, pid: identity?.pid,
+            startTime: identity.flatMap { $0.startTime.isFinite && $0.startTime > 0 ? $0.startTime : nil },
+            observedSeconds: input.profile?.duration.sound ?? span.sound, hasExited: identity?.exited ?? false)
+    }
+}
+
+/// What was cut, dropped or damaged, in plain words.
+private func losses(_ profile: HeapProfile?) -> [String] {
+    guard let profile else { return [] }
+    let sampling = profile.sampling
+    let losses: [(count: UInt64, text: String)] = [
+        (sampling.samplesDropped, "samples had no slot and are in no estimate"),
+        (sampling.stacksLost, "samples lost their stack for lack of space"),
+        (sampling.stacksCut, "stacks were cut: their outermost frames are missing"),
+        (sampling.stacksFailed, "stacks could not be unwound beyond the caller"),
+        (sampling.modulesDropped, "modules were not recorded: addresses in them stay unnamed"),
+        (sampling.historySkipped, "checkpoints of live bytes were left out"),
+    ]
+    var lines = profile.warnings
+    lines += losses.filter { $0.count > 0 }.map { "\(Figures.count(Double($0.count))) \($0.text)" }
+    if sampling.thinnings > 0 {
+        lines.append("the sample table was thinned \(Figures.count(Double(sampling.thinnings), "time")); estimates stay unbiased")
+    }
+    if !sampling.hasUnwinder {
+        lines.append("the probe found no libunwind: stacks are the caller alone")
+    }
+    return lines
+}

@@ -1,0 +1,59 @@
+import LeakAnalysis
+
+extension Unicode.Scalar {
+    /// Moves a cursor, starts an escape sequence, turns the direction of writing or cannot be seen.
+    var isDangerous: Bool {
+        switch properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: true
+        default: false
+        }
+    }
+}
+
+extension String {
+    /// Safe to print: dangerous characters as `\u{1b}`.
+    func escaped() -> String {
+        guard unicodeScalars.contains(where: \.isDangerous) else { return self }
+        var result = ""
+        for scalar in unicodeScalars {
+            if scalar.isDangerous {
+                result += "\\u{\(String(scalar.value, radix: 16))}"
+            } else {
+                result.unicodeScalars.append(scalar)
+            }
+        }
+        return result
+    }
+}
+
+extension LeakReport {
+    /// With every string that came from outside made safe to print.
+    func escaped() -> LeakReport {
+        var report = self
+        report.verdict.summary = verdict.summary.escaped()
+        report.process.name = process.name?.escaped()
+        report.warnings = warnings.map { $0.escaped() }
+        report.suspects = suspects.map { $0.escaped() }
+        for index in healthy.indices {
+            report.healthy[index].function = healthy[index].function.escaped()
+            report.healthy[index].module = healthy[index].module.escaped()
+            report.healthy[index].reason = healthy[index].reason.escaped()
+        }
+        return report
+    }
+}
+
+extension Suspect {
+    fileprivate func escaped() -> Suspect {
+        var suspect = self
+        suspect.function = function.escaped()
+        suspect.module = module.escaped()
+        for index in stack.indices {
+            suspect.stack[index].function = stack[index].function.escaped()
+            suspect.stack[index].module = stack[index].module.escaped()
+            suspect.stack[index].file = stack[index].file?.escaped()
+        }
+        for index in evidence.indices { suspect.evidence[index].text = evidence[index].text.escaped() }
+        return suspect
+    }
+}

@@ -1,0 +1,133 @@
+import LeakAnalysis
+
+// The keys are what other programs rely on: add, but never rename. Bytes, seconds, and shares of 0 to 1 throughout.
+
+extension LeakReport {
+    var json: JSONValue {
+        .object([
+            "schemaVersion": .number(1),
+            "verdict": .object([
+                "class": .string(verdict.class.rawValue),
+                "summary": .string(verdict.summary),
+            ]),
+            "growth": growth.json,
+            "timeToLimitSeconds": JSONValue(timeToLimitSeconds),
+            "usageBytes": JSONValue(usageBytes),
+            "limitBytes": JSONValue(limitBytes),
+            "suspects": .array(suspects.map(\.json)),
+            "healthy": .array(healthy.map(\.json)),
+            "process": process.json,
+            "sampling": sampling?.json ?? .null,
+            "warnings": .array(warnings.map(JSONValue.string)),
+        ])
+    }
+}
+
+extension GrowthReport {
+    fileprivate var json: JSONValue {
+        .object([
+            "bytesPerSecond": .number(bytesPerSecond),
+            "low": .number(low),
+            "high": .number(high),
+            "bytesPerDay": .number(bytesPerDay),
+            "pattern": .string(patternName),
+            "source": .string(source.rawValue),
+            "onset": JSONValue(onset),
+        ])
+    }
+}
+
+extension Suspect {
+    fileprivate var json: JSONValue {
+        .object([
+            "rank": JSONValue(rank),
+            "confidence": .number(confidence),
+            "confidenceLabel": .string(confidenceLabel.rawValue),
+            "function": .string(function),
+            "module": .string(module),
+            "liveBytes": .number(liveBytes),
+            "liveCount": .number(liveCount),
+            "averageSize": .number(averageSize),
+            "bytesPerSecond": .number(bytesPerSecond),
+            "low": .number(low),
+            "high": .number(high),
+            "bytesPerDay": .number(bytesPerDay),
+            "growthShare": .number(growthShare),
+            "freedShare": .number(freedShare),
+            "sites": JSONValue(sites),
+            "ages": ages.json,
+            "stack": .array(stack.map(\.json)),
+            "evidence": .array(evidence.map(\.json)),
+        ])
+    }
+}
+
+extension Ages {
+    fileprivate var json: JSONValue {
+        .object([
+            "youngest": .number(youngest),
+            "median": .number(median),
+            "oldest": .number(oldest),
+            "births": .array(births.map(JSONValue.number)),
+        ])
+    }
+}
+
+extension StackFrame {
+    fileprivate var json: JSONValue {
+        .object([
+            "function": .string(function),
+            "module": .string(module),
+            "file": JSONValue(file),
+            "line": JSONValue(line),
+            "role": .string(role.rawValue),
+        ])
+    }
+}
+
+extension Evidence {
+    fileprivate var json: JSONValue {
+        .object(["kind": .string(kind.rawValue), "text": .string(text), "weight": .number(weight)])
+    }
+}
+
+extension SiteSummary {
+    fileprivate var json: JSONValue {
+        .object([
+            "function": .string(function),
+            "module": .string(module),
+            "liveBytes": .number(liveBytes),
+            "liveCount": .number(liveCount),
+            "freedShare": .number(freedShare),
+            "behaviour": .string(behaviour.rawValue),
+            "reason": .string(reason),
+        ])
+    }
+}
+
+extension ProcessSummary {
+    fileprivate var json: JSONValue {
+        .object([
+            "name": JSONValue(name),
+            "pid": JSONValue(pid.map(Int.init)),
+            "startTime": JSONValue(startTime.flatMap(iso8601)),
+            "observedSeconds": .number(observedSeconds),
+            "hasExited": .bool(hasExited),
+        ])
+    }
+}
+
+extension SamplingSummary {
+    fileprivate var json: JSONValue {
+        .object([
+            "interval": .number(interval),
+            "isExact": .bool(isExact),
+            "liveSamples": JSONValue(liveSamples),
+            "sites": JSONValue(sites),
+            "liveBytes": .number(liveBytes),
+            "allocatedBytes": .number(allocatedBytes),
+            "freedBytes": .number(freedBytes),
+            "probeTimeShare": .number(probeTimeShare),
+        ])
+    }
+}

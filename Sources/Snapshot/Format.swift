@@ -1,0 +1,105 @@
+/// The file format: a SQLite database that anyone can ask questions in SQL.
+///
+///     SELECT site.id, live_bytes, group_concat(function, ' < ')
+///     FROM site, json_each(site.stack) AS frame JOIN address ON address.id = frame.value
+///     LEFT JOIN symbol USING (module, offset)
+///     GROUP BY site.id ORDER BY live_bytes DESC LIMIT 10;
+///
+/// Sizes are bytes; times are seconds, since 1970 in `memory` and `alert`, since recording began elsewhere. Unsigned
+/// 64-bit numbers stand as their bit pattern. There is nothing of the heap's contents.
+enum Format {
+    /// "HTDE" in the database header's application id.
+    static let applicationID: UInt32 = 0x4854_4445
+    static let version: UInt32 = 1
+    static let pageSize = 4096
+
+    struct Table {
+        var name: String
+        var columns: String
+        var options = ""
+        var sql: String { "CREATE TABLE \(name)(\(columns))\(options)" }
+    }
+
+    /// One row a committed stage: how many rows its tables have, and how many pages the file had then.
+    static let stage = Table(
+        name: "stage",
+        columns: "id INTEGER PRIMARY KEY, name TEXT NOT NULL, rows INTEGER NOT NULL, pages INTEGER NOT NULL")
+    /// `ProcessState`, and a profile's `ProfileHeader`.
+    static let process = Table(name: "process", columns: "id INTEGER PRIMARY KEY, json TEXT NOT NULL")
+    static let profile = Table(name: "profile", columns: "id INTEGER PRIMARY KEY, json TEXT NOT NULL")
+    static let module = Table(
+        name: "module",
+        columns: """
+            id INTEGER PRIMARY KEY, path TEXT NOT NULL, build_id TEXT NOT NULL, start INTEGER NOT NULL, \
+            end INTEGER NOT NULL, bias INTEGER NOT NULL
+            """)
+    static let address = Table(
+        name: "address", columns: "id INTEGER PRIMARY KEY, module INTEGER NOT NULL, offset INTEGER NOT NULL")
+    /// `stack` is a JSON array of address ids, innermost first.
+    static let site = Table(
+        name: "site",
+        columns: """
+            id INTEGER PRIMARY KEY, live_bytes REAL NOT NULL, live_count REAL NOT NULL, live_samples INTEGER NOT NULL, \
+            allocated_bytes REAL NOT NULL, allocated_count REAL NOT NULL, allocated_samples INTEGER NOT NULL, \
+            freed_bytes REAL NOT NULL, freed_count REAL NOT NULL, freed_samples INTEGER NOT NULL, \
+            first REAL NOT NULL, last REAL NOT NULL, stack TEXT NOT NULL, is_cut INTEGER NOT NULL, \
+            history_period REAL NOT NULL, history TEXT NOT NULL, lifetimes TEXT NOT NULL
+            """)
+    static let sample = Table(
+        name: "sample",
+        columns: """
+            id INTEGER PRIMARY KEY, site INTEGER NOT NULL, size INTEGER NOT NULL, birth REAL NOT NULL, \
+            weight REAL NOT NULL, thread INTEGER NOT NULL
+            """)
+    static let memory = Table(
+        name: "memory",
+        columns: """
+            id INTEGER PRIMARY KEY, time REAL NOT NULL, resident_bytes INTEGER NOT NULL, \
+            anonymous_bytes INTEGER NOT NULL, cgroup_bytes INTEGER, heap_live_bytes INTEGER
+            """)
+    static let alert = Table(
+        name: "alert",
+        columns: "id INTEGER PRIMARY KEY, time REAL NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL")
+    /// Functions at an address, `depth` 0 innermost.
+    static let symbol = Table(
+        name: "symbol",
+        columns: """
+            module INTEGER NOT NULL, offset INTEGER NOT NULL, depth INTEGER NOT NULL, function TEXT, \
+            module_name TEXT NOT NULL, file TEXT, line INTEGER, is_inlined INTEGER NOT NULL, \
+            frame_offset INTEGER NOT NULL, PRIMARY KEY (module, offset, depth)
+            """, options: " WITHOUT ROWID")
+
+    static let tables = [stage, process, profile, module, address, site, sample, memory, alert, symbol]
+}
+
+/// The parts that are committed one by one, the dearest first. All tables are made before the first of them, and each
+/// stage only appends pages to the file; a file that was cut therefore holds every stage whose last page it holds.
+enum Stage: Int64, CaseIterable {
+    case process = 1
+    case sites, samples, history, symbols
+    /// Written last of all: the writer got to its end.
+    case finished
+
+    var tables: [Format.Table] {
+        switch self {
+        case .process: [Format.process]
+        case .sites: [Format.profile, Format.module, Format.address, Format.site]
+        case .samples: [Format.sample]
+        case .history: [Format.memory, Format.alert]
+        case .symbols: [Format.symbol]
+        case .finished: []
+        }
+    }
+
+    /// For a message.
+    var title: String {
+        switch self {
+        case .process: "the process"
+        case .sites: "the allocation sites"
+        case .samples: "the live samples"
+        case .history: "the memory history"
+        case .symbols: "the symbols"
+        case .finished: "the end mark"
+        }
+    }
+}

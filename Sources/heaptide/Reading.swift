@@ -1,0 +1,121 @@
+import Agent
+import ArgumentParser
+import Glibc
+import Inspection
+import LeakAnalysis
+import Reports
+import Snapshot
+
+struct TakeSnapshot: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "snapshot",
+        abstract: "Take a snapshot of a process now.",
+        discussion: "Example: heaptide snapshot 4711 --output before-deploy.heaptide")
+
+    @Argument(help: ArgumentHelp("The process.", valueName: "PID"))
+    var pid: Int32
+
+    @Option(name: .shortAndLong, help: ArgumentHelp("The snapshot, ending in .heaptide.", valueName: "FILE"))
+    var output: String
+
+    @Option(help: ArgumentHelp("Limit to judge by, as of `run`.", valueName: "SIZE"))
+    var memoryLimit: ByteSize?
+
+    @Option(help: ArgumentHelp("Folder of the process's ledger.", valueName: "DIR"))
+    var ledgers: String?
+
+    func validate() throws {
+        if pid <= 0 { throw ValidationError("PID must be a process's number") }
+    }
+
+    func run() throws {
+        let notes = try Capture.take(pid: pid, output: output, memoryLimit: memoryLimit, ledgerFolder: ledgers)
+        for note in notes { write("heaptide: warning: \(note)\n", to: STDERR_FILENO) }
+        print(output)
+    }
+}
+
+struct Analyze: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Say what leaks, how fast, and who holds it.",
+        discussion: """
+            Example: heaptide analyze service-20261121T231422.087Z-4711-limit.heaptide --format json
+
+            FILE is a snapshot, the .partial of one that was cut short, or a ledger that a killed process left.
+            """)
+
+    @Argument(help: ArgumentHelp("A snapshot or a ledger.", valueName: "FILE"))
+    var file: String
+
+    @Option(help: "text or json.")
+    var format = Format.text
+
+    @Option(help: "auto, always or never.")
+    var color = ColorChoice.auto
+
+    @Flag(help: "Exit with status 1 if a leak is found.")
+    var check = false
+
+    @Flag(help: "Show allocator, container and runtime frames too.")
+    var allFrames = false
+
+    func run() throws {
+        var options = AnalysisOptions()
+        options.showsFoldedFrames = allFrames
+        let report = Inspection.report(try Inspection.open(file), options: options)
+        let text = render(
+            report, as: format == .json ? .json : .text, width: terminalWidth(),
+            color: format == .text && color.isOn)
+        write(text.hasSuffix("\n") ? text : text + "\n", to: STDOUT_FILENO)
+        if check, report.verdict.class == .leak { throw ExitCode(1) }
+    }
+}
+
+struct Symbolize: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Add functions, files and lines to a snapshot.",
+        discussion: """
+            Example: heaptide symbolize service-20261121T231422.087Z-4711-limit.heaptide
+
+            To be run where the service's files and their debug information are; the snapshot can then be read anywhere.
+            """)
+
+    @Argument(help: ArgumentHelp("A snapshot.", valueName: "FILE"))
+    var file: String
+
+    @Flag(help: .hidden)
+    var background = false
+
+    func run() throws {
+        if background { _ = nice(10) }
+        let notes = try Inspection.symbolize(path: file)
+        if !background { for note in notes { write("heaptide: warning: \(note)\n", to: STDERR_FILENO) } }
+    }
+}
+
+struct Examine: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "doctor",
+        abstract: "Say what this machine and these permissions allow.",
+        discussion: "Example: heaptide doctor 4711")
+
+    @Argument(help: ArgumentHelp("A process to look at as well.", valueName: "PID"))
+    var pid: Int32?
+
+    @Option(help: "text or json.")
+    var format = Format.text
+
+    @Option(help: "auto, always or never.")
+    var color = ColorChoice.auto
+
+    @Option(help: ArgumentHelp("The probe, if it is not beside heaptide.", valueName: "FILE"))
+    var probe: String?
+
+    @Option(help: ArgumentHelp("Folder of the ledgers.", valueName: "DIR"))
+    var ledgers: String?
+
+    func run() throws {
+        let diagnosis = try Doctor.examine(pid: pid, probe: probe, ledgerFolder: ledgers)
+        write(format == .json ? diagnosis.json : diagnosis.text(color: color.isOn), to: STDOUT_FILENO)
+    }
+}

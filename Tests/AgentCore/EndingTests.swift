@@ -1,0 +1,84 @@
+import AgentCore
+import Testing
+
+@Suite struct EndingTests {
+    private func watched() -> Simulation {
+        var simulation = Simulation(Policy())
+        simulation.run(until: 5, limit: 1024 * mebibyte) { _ in 100 * mebibyte }
+        return simulation
+    }
+
+    @Test func aKilledProcessLeavesASnapshotBeforeItsLedgerGoes() {
+        var simulation = watched()
+        simulation.step(.ended(Ending(.killed, oomKills: 1)))
+        #expect(simulation.captures.map(\.trigger) == [.killed])
+        guard case .capture(_, let situation) = simulation.log.last?.effect else { return #expect(Bool(false)) }
+        #expect(situation.isOutOfMemory)
+        #expect(simulation.count(.discardLedger) == 0)
+        simulation.finishCapture()
+        #expect(simulation.notices(.killed).map(\.snapshot) == ["snapshot-1"])
+        #expect(simulation.count(.symbolize(path: "snapshot-1")) == 1)
+        #expect(simulation.log.last?.effect == .discardLedger)
+    }
+
+    @Test func theLedgerStaysWhereTheSnapshotFailed() {
+        var simulation = watched()
+        simulation.failsToCapture = true
+        simulation.step(.ended(Ending(.killed, oomKills: 0)))
+        simulation.finishCapture()
+        #expect(simulation.count(.discardLedger) == 0)
+        #expect(simulation.notices(.killed).count == 1)
+    }
+
+    @Test func aKillDuringASnapshotIsFollowedByAnother() {
+        var simulation = Simulation(Policy())
+        simulation.captureSeconds = 100
+        simulation.run(until: 1, limit: 1024 * mebibyte) { _ in 1000 * mebibyte }
+        #expect(simulation.captures.map(\.trigger) == [.limit])
+        simulation.step(.ended(Ending(.killed)))
+        #expect(simulation.captures.count == 1)
+        simulation.finishCapture()
+        #expect(simulation.captures.map(\.trigger) == [.limit, .killed])
+        #expect(simulation.count(.discardLedger) == 0)
+        simulation.finishCapture()
+        #expect(simulation.count(.discardLedger) == 1)
+    }
+
+    @Test func aCleanExitLeavesNothing() {
+        var simulation = watched()
+        simulation.step(.ended(Ending(.exited)))
+        #expect(simulation.log.map(\.effect) == [.discardLedger])
+    }
+
+    @Test func aCleanExitAfterGrowthLeavesASnapshot() {
+        var simulation = Simulation(Policy())
+        simulation.run(until: 100, limit: 4096 * mebibyte) { (100 + 5 * $0) * mebibyte }
+        simulation.step(.ended(Ending(.exited)))
+        #expect(simulation.captures.last?.trigger == .exit)
+    }
+
+    @Test func anExitIsKeptWhereAsked() {
+        var policy = Policy()
+        policy.snapshotsAtExit = true
+        var simulation = Simulation(policy)
+        simulation.run(until: 3) { _ in mebibyte }
+        simulation.step(.ended(Ending(.exited)))
+        #expect(simulation.captures.map(\.trigger) == [.exit])
+    }
+
+    @Test func historyIsBoundedAndKeepsTheTroughs() {
+        var history = MemoryHistory<(time: Double, bytes: Double)>(
+            window: 1, capacity: 64, time: { $0.time }, bytes: { $0.bytes })
+        for i in 0..<100_000 {
+            let time = Double(i) * 0.5
+            history.add((time, i % 100 == 0 ? 10 : 50))
+        }
+        history.add((1, 0))  // from before: left out
+        history.add((.nan, 0))
+        let readings = history.readings
+        #expect(readings.count <= 65 && readings.count >= 32)
+        #expect(readings.dropLast().allSatisfy { $0.bytes == 10 })
+        #expect(readings.last?.time == 49_999.5)
+        #expect(zip(readings, readings.dropFirst()).allSatisfy { $0.time < $1.time })
+    }
+}

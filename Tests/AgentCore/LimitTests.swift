@@ -1,0 +1,112 @@
+import AgentCore
+import TestSupport
+import Testing
+
+@Suite struct LimitTests {
+    @Test(
+        arguments: [5.0, 50, 200, 1000],
+        [256.0, 1024, 8192])
+    func snapshotComesBeforeTheLimit(rate: Double, limit: Double) throws {
+        var simulation = Simulation(Policy())
+        simulation.run(until: 3600, limit: limit * mebibyte) { (10 + rate * $0) * mebibyte }
+        let end = (limit - 10) / rate
+        let first = try #require(simulation.captures.first)
+        #expect(first.trigger == .limit || first.trigger == .growth)
+        // A snapshot is written in tens of milliseconds.
+        let lead = end - first.time
+        #expect(lead >= 0.1, "at \(first.time) s of \(end) s")
+        let last = try #require(simulation.captures.last { $0.trigger == .limit })
+        #expect(10 + rate * last.time >= 0.5 * limit)
+        #expect(simulation.captures.count <= 8)
+    }
+
+    @Test func aSlowLeakIsSnapshottedAgainWhenItIsMateriallyCloser() {
+        var simulation = Simulation(Policy())
+        simulation.run(until: 3600, limit: 256 * mebibyte) { (10 + 0.2 * $0) * mebibyte }
+        let shares = simulation.captures.filter { $0.trigger == .limit }.map { (10 + 0.2 * $0.time) / 256 }
+        #expect(shares.count >= 3 && shares.count <= 7)
+        #expect(abs((shares.first ?? 0) - 0.8) < 0.01)
+        #expect((shares.last ?? 0) > 0.95)
+        for (a, b) in zip(shares, shares.dropFirst()) { #expect(1 - b < (1 - a) / 2) }
+    }
+
+    @Test func theOptionIsTheLimitWhereTheCgroupIsLooser() {
+        var policy = Policy(memoryLimit: 100 * mebibyte)
+        policy.growthSpan = .infinity
+        var simulation = Simulation(policy)
+        simulation.run(until: 20, limit: 1000 * mebibyte) { (10 + 4 * $0) * mebibyte }
+        #expect(simulation.captures.first.map { (17...18.5).contains($0.time) } == true)
+        #expect(simulation.core.occupancy?.limit == 100 * mebibyte)
+
+        var tight = Simulation(Policy(memoryLimit: 100_000 * mebibyte))
+        tight.run(until: 3, limit: 1000 * mebibyte) { _ in 20 * mebibyte }
+        #expect(tight.core.occupancy?.limit == 1000 * mebibyte)
+    }
+
+    @Test func sawtoothFarFromTheLimitIsNobodysConcern() {
+        var simulation = Simulation(Policy())
+        var random = SplitMix64(seed: 1)
+        simulation.run(until: 1800, limit: 1024 * mebibyte) { time in
+            let phase = time.truncatingRemainder(dividingBy: 30) / 30
+            return (200 + 300 * phase + Double.random(in: -20...20, using: &random)) * mebibyte
+        }
+        #expect(simulation.captures.isEmpty)
+        #expect(EventKind.allCases.allSatisfy { simulation.notices($0).isEmpty })
+    }
+
+    @Test func sawtoothNearTheLimitIsSnapshottedOnceInACoolDown() {
+        var simulation = Simulation(Policy())
+        simulation.run(until: 3500, limit: 1000 * mebibyte) { time in
+            (500 + 350 * (time.truncatingRemainder(dividingBy: 60) / 60)) * mebibyte
+        }
+        #expect(simulation.captures.count == 1)
+        simulation.run(until: 3800, limit: 1000 * mebibyte) { time in
+            (500 + 350 * (time.truncatingRemainder(dividingBy: 60) / 60)) * mebibyte
+        }
+        #expect(simulation.captures.count == 2)
+    }
+
+    @Test func steadyAtNinetyPercentIsSnapshottedOnce() {
+        var simulation = Simulation(Policy())
+        var random = SplitMix64(seed: 3)
+        simulation.run(until: 2000, limit: 1000 * mebibyte) { _ in
+            (900 + Double.random(in: -2...2, using: &random)) * mebibyte
+        }
+        #expect(simulation.captures.count == 1)
+    }
+
+    @Test func aTableLoadedAtStartIsNobodysConcern() {
+        var simulation = Simulation(Policy())
+        simulation.run(until: 1200, limit: 1024 * mebibyte) { min(400, 5 + 300 * $0) * mebibyte }
+        #expect(simulation.captures.isEmpty)
+    }
+
+    @Test func aLoweredLimitIsNoticed() {
+        var simulation = Simulation(Policy())
+        simulation.run(until: 60, limit: 1024 * mebibyte) { _ in 400 * mebibyte }
+        #expect(simulation.captures.isEmpty)
+        simulation.run(until: 70, limit: 420 * mebibyte) { _ in 400 * mebibyte }
+        #expect(simulation.captures.count == 1)
+    }
+
+    @Test func intervalShrinksWithTheHeadroom() {
+        var simulation = Simulation(Policy())
+        simulation.run(until: 5) { _ in 100 * mebibyte }
+        #expect(simulation.core.interval == 1)
+        simulation.run(until: 10, limit: 64 * 1024 * mebibyte) { _ in 100 * mebibyte }
+        #expect(simulation.core.interval == 1)
+        simulation.run(until: 12, limit: 256 * mebibyte) { _ in 100 * mebibyte }
+        #expect(simulation.core.interval < 0.1 && simulation.core.interval >= 0.05)
+        simulation.run(until: 12.5, limit: 256 * mebibyte) { (100 + 280 * ($0 - 12)) * mebibyte }
+        #expect(simulation.core.interval == 0.02)
+    }
+
+    @Test func aFailedSnapshotIsTriedAgainButNotAtOnce() {
+        var simulation = Simulation(Policy())
+        simulation.failsToCapture = true
+        simulation.run(until: 20, limit: 1000 * mebibyte) { (850 + $0) * mebibyte }
+        let times = simulation.captures.map(\.time)
+        #expect(times.count >= 3 && times.count <= 4)
+        for (a, b) in zip(times, times.dropFirst()) { #expect(b - a >= 5) }
+    }
+}

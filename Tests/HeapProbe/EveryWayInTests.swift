@@ -1,0 +1,82 @@
+import Foundation
+import HeapLedger
+import HeapProfile
+import TestSupport
+import Testing
+
+/// Each allocation is counted once, whichever function made it.
+@Suite struct EveryWayInTests {
+    @Test func theWholeCFamily() throws {
+        let probed = try Probed(
+            """
+            #define _GNU_SOURCE
+            #include <malloc.h>
+            #include <stdlib.h>
+            void *volatile keep;
+            int main(void) {
+                keep = malloc(12301);
+                keep = calloc(3, 4101);
+                keep = realloc(NULL, 12305);
+                keep = realloc(malloc(12307), 12309);
+                keep = reallocarray(NULL, 3, 4103);
+                void *p; if (posix_memalign(&p, 64, 12311)) return 1; keep = p;
+                keep = aligned_alloc(64, 12352);
+                keep = memalign(128, 12313);
+                keep = valloc(12315);
+                keep = pvalloc(12317);
+                free(malloc(12319));
+                free(NULL);
+                return realloc(malloc(12321), ((size_t)1 << 62)) != NULL;
+            }
+            """)
+        #expect(try probed.run().status == 0)
+        let profile = try #require(try probed.profiles().first)
+        for size in [12301, 12303, 12305, 12309, 12309, 12311, 12352, 12313, 12315, 12317, 12321] as [UInt64] {
+            #expect(profile.blocks(ofSize: size).live == (size == 12309 ? 2 : 1), "size \(size)")
+        }
+        #expect(profile.blocks(ofSize: 12307).live == 0)
+        #expect(profile.blocks(ofSize: 12319).live == 0)
+        #expect(profile.process.exited)
+    }
+
+    private static let operators = """
+        #include <new>
+        struct alignas(64) Wide { char text[6464]; };
+        void *volatile keep;
+        int main() {
+            for (int i = 0; i < 10; i++) keep = ::operator new(7777);
+            for (int i = 0; i < 10; i++) keep = new char[7779];
+            for (int i = 0; i < 10; i++) keep = new (std::nothrow) char[7781];
+            for (int i = 0; i < 10; i++) keep = new Wide;
+            for (int i = 0; i < 10; i++) delete new Wide;
+            for (int i = 0; i < 10; i++) ::operator delete(::operator new(7783), (std::size_t)7783);
+            for (int i = 0; i < 10; i++) delete[] new (std::nothrow) char[7785];
+        }
+        """
+
+    @Test(arguments: ["libc", "libjemalloc.so.2", "libtcmalloc_minimal.so.4"])
+    func cxxOperatorsAreCountedOnce(allocator: String) throws {
+        let path = "/usr/lib/x86_64-linux-gnu/\(allocator)"
+        let probed = try Probed(Self.operators, as: "operators.cpp", flags: allocator == "libc" ? [] : [path])
+        #expect(try probed.run().status == 0)
+        let profile = try #require(try probed.profiles().first)
+        for size in [7777, 7779, 7781, 6464] as [UInt64] {
+            #expect(profile.blocks(ofSize: size).live == 10, "size \(size)")
+        }
+        for size in [7783, 7785] as [UInt64] { #expect(profile.blocks(ofSize: size).live == 0, "size \(size)") }
+    }
+
+    @Test func samplingIsUnbiased() throws {
+        let probed = try Probed(
+            """
+            #include <stdlib.h>
+            void *volatile keep;
+            int main(void) { for (int i = 0; i < 200000; i++) { keep = malloc(333); free(malloc(100)); } }
+            """)
+        #expect(try probed.run(interval: "16KiB").status == 0)
+        let profile = try #require(try probed.profiles().first)
+        let live = profile.blocks(ofSize: 333).live
+        let samples = Double(profile.samples.count { $0.size == 333 })
+        #expect(abs(live / 200_000 - 1) < 4 / samples.squareRoot())
+    }
+}

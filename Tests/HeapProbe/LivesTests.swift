@@ -1,0 +1,146 @@
+import Foundation
+import HeapLedger
+import HeapProfile
+import TestSupport
+import Testing
+
+/// What a process can do to itself, and the probe inside it must bear.
+@Suite struct LivesTests {
+    @Test func aForkedChildHasALedgerOfItsOwn() throws {
+        let probed = try Probed(
+            """
+            #include <stdlib.h>
+            #include <sys/wait.h>
+            #include <unistd.h>
+            void *volatile keep[100];
+            void *volatile before;
+            int main(void) {
+                before = malloc(5551);
+                if (fork() == 0) {
+                    free(before);                       /* the parent's sample stays the parent's */
+                    for (int i = 0; i < 7; i++) keep[i] = malloc(5553);
+                    if (fork() == 0) _exit(0);          /* allocates nothing: leaves no ledger */
+                    wait(NULL);
+                    _exit(0);
+                }
+                wait(NULL);
+                if (vfork() == 0) _exit(0);
+                wait(NULL);
+                for (int i = 0; i < 5; i++) keep[i] = malloc(5555);
+                return 0;
+            }
+            """)
+        #expect(try probed.run().status == 0)
+        let profiles = try probed.profiles()
+        try #require(profiles.count == 2)
+        #expect(profiles[0].blocks(ofSize: 5551).live == 1)
+        #expect(profiles[0].blocks(ofSize: 5553).live == 0)
+        #expect(profiles[0].blocks(ofSize: 5555).live == 5)
+        #expect(profiles[1].blocks(ofSize: 5553).live == 7)
+        #expect(profiles[1].blocks(ofSize: 5551).live == 0)
+        #expect(profiles[0].process.exited && !profiles[1].process.exited)
+    }
+
+    @Test func anExecutedImageHasALedgerOfItsOwn() throws {
+        let probed = try Probed(
+            """
+            #include <stdlib.h>
+            #include <unistd.h>
+            void *volatile keep;
+            int main(int argc, char **argv) {
+                keep = malloc(argc == 1 ? 5561 : 5563);
+                if (argc == 1) execl(argv[0], argv[0], "again", NULL);
+                return 0;
+            }
+            """)
+        #expect(try probed.run().status == 0)
+        let profiles = try probed.profiles()
+        #expect(profiles.map { $0.blocks(ofSize: 5561).live } == [1, 0])
+        #expect(profiles.map { $0.blocks(ofSize: 5563).live } == [0, 1])
+        #expect(Set(profiles.map(\.process.pid)).count == 1)
+    }
+
+    @Test func exceptionsAlsoThroughADlopenedLibrary() throws {
+        let thrower = """
+            #include <stdexcept>
+            #include <string>
+            extern "C" int catches(int n) {
+                int caught = 0;
+                for (int i = 0; i < n; i++)
+                    try { throw std::runtime_error(std::to_string(i)); } catch (const std::exception &e) { caught++; }
+                return caught;
+            }
+            """
+        let probed = try Probed(
+            """
+            #include <dlfcn.h>
+            #include <stdio.h>
+            int main(void) {
+                int (*catches)(int) = dlsym(dlopen("./libthrow.so", RTLD_NOW | RTLD_LOCAL), "catches");
+                printf("%d\\n", catches(100000));
+                return 0;
+            }
+            """)
+        _ = try compile(thrower, as: "libthrow.so.cpp", flags: ["-shared", "-fPIC"], in: probed.folder)
+        let result = try probed.run(interval: "4KiB")
+        #expect(result.output == "100000\n")
+        #expect(result.status == 0)
+    }
+
+    @Test func manyShortThreads() throws {
+        let probed = try Probed(
+            """
+            #include <pthread.h>
+            #include <stdlib.h>
+            static void *work(void *unused) {
+                for (int i = 0; i < 100; i++) free(malloc(900));
+                return malloc(5571);
+            }
+            int main(void) {
+                for (int i = 0; i < 250; i++) {
+                    pthread_t t[8];
+                    for (int j = 0; j < 8; j++) if (pthread_create(&t[j], NULL, work, NULL)) return 1;
+                    for (int j = 0; j < 8; j++) pthread_join(t[j], NULL);
+                }
+                return 0;
+            }
+            """, flags: ["-pthread"])
+        #expect(try probed.run().status == 0)
+        let profile = try #require(try probed.profiles().first)
+        #expect(profile.blocks(ofSize: 5571).live == 2000)
+        #expect(Set(profile.samples.filter { $0.size == 5571 }.map(\.thread)).count > 1)
+    }
+
+    @Test func aFileSizeLimitIsNoSignal() throws {
+        let result = try idle("ulimit -f 100; exec ./program")
+        #expect(result.status == 0 && !result.wasSignalled)
+        #expect(result.errors.split(separator: "\n").count == 1)
+        #expect(result.errors.contains("larger than RLIMIT_FSIZE"))
+    }
+
+    @Test func aFolderThatCannotBeMadeIsSaidOnce() throws {
+        let result = try idle("HEAPTIDE_DIR=/proc/none exec ./program")
+        #expect(result.status == 0)
+        #expect(result.errors == "heaptide-probe: cannot make the folder HEAPTIDE_DIR: /proc/none; this process is not recorded\n")
+    }
+
+    @Test func aClosedStandardErrorIsLeftAlone() throws {
+        let result = try idle("HEAPTIDE_DIR=/proc/none exec ./program 2>&-")
+        #expect(result.status == 0 && result.errors.isEmpty)
+    }
+
+    /// A program of a few allocations, started by a shell line with the probe in the environment.
+    private func idle(_ line: String) throws -> Finished {
+        let probed = try Probed(
+            """
+            #include <stdlib.h>
+            void *volatile keep;
+            int main(void) { for (int i = 0; i < 100; i++) keep = malloc(100); return 0; }
+            """)
+        return try TestSupport.run(
+            "/bin/sh", ["-c", "export LD_PRELOAD=$PROBE; \(line)"],
+            environment: [
+                "PROBE": Products.probe, "HEAPTIDE_DIR": probed.ledgers, "HEAPTIDE_SAMPLE_INTERVAL": "1",
+            ], in: probed.folder.path)
+    }
+}

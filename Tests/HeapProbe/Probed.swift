@@ -1,0 +1,42 @@
+import Foundation
+import HeapLedger
+import HeapProfile
+import TestSupport
+
+/// A small C or C++ program run under the preloaded probe.
+struct Probed {
+    let folder: TemporaryFolder
+    let program: String
+    let ledgers: String
+
+    init(_ source: String, as name: String = "program.c", flags: [String] = []) throws {
+        folder = TemporaryFolder()
+        program = try compile(source, as: name, flags: flags, in: folder)
+        ledgers = folder.file("ledgers")
+    }
+
+    func run(
+        _ arguments: [String] = [], interval: String = "1", environment: [String: String] = [:]
+    ) throws -> Finished {
+        let probe = [environment["LD_PRELOAD"], Products.probe].compactMap { $0 }.joined(separator: ":")
+        let settings = ["HEAPTIDE_DIR": ledgers, "HEAPTIDE_SAMPLE_INTERVAL": interval, "HEAPTIDE_LEDGER_SIZE": "16MiB"]
+        return try TestSupport.run(
+            program, arguments,
+            environment: settings.merging(environment) { $1 }.merging(["LD_PRELOAD": probe]) { $1 }, in: folder.path)
+    }
+
+    /// The ledgers that were left, oldest first.
+    func profiles() throws -> [HeapProfile] {
+        try LedgerFolder(path: ledgers).all()
+            .map { try LedgerFile(path: $0).profile() }
+            .sorted { $0.process.startMonotonic < $1.process.startMonotonic }
+    }
+}
+
+extension HeapProfile {
+    /// Sums over all blocks of this requested size, which tests choose so that nobody else asks for it.
+    func blocks(ofSize size: UInt64) -> (live: Double, sites: Int) {
+        let samples = samples.filter { $0.size == size }
+        return (samples.reduce(0) { $0 + Double($1.weight) }, Set(samples.map(\.site)).count)
+    }
+}

@@ -1,0 +1,82 @@
+import HeapProfile
+import LeakAnalysis
+import Testing
+
+/// Which stacks become one suspect, and what a reader sees of them.
+@Suite struct GroupingTests {
+    /// One site that leaks 1 KB ten times a second for each stack, innermost frame first.
+    private func suspects(_ stacks: [[String?]], showsFoldedFrames: Bool = false) -> [Suspect] {
+        var profile = HeapProfile(
+            process: ProcessIdentity(pid: 1), sampling: Sampling(firstInterval: 1, interval: 1), duration: 100,
+            modules: [Module(path: "/bin/service")])
+        var symbols = SymbolTable()
+        for (number, stack) in stacks.enumerated() {
+            let addresses = stack.map { name in
+                let offset = name.map { UInt64(abs($0.hashValue % 1_000_000)) } ?? 0xABC
+                let address = CodeAddress(module: 0, offset: offset)
+                if let name {
+                    symbols.frames[address] = [Frame(function: name, module: "service", file: "a.cpp", line: 7)]
+                }
+                return address
+            }
+            // Later stacks hold more.
+            let size = UInt64(1000 + number)
+            let total = Estimate(bytes: Double(size) * 1000, count: 1000, samples: 1000)
+            profile.sites.append(Site(stack: addresses, allocated: total, live: total))
+            for block in 0..<1000 {
+                profile.samples.append(
+                    LiveSample(size: size, birth: Double(block) / 10, weight: 1, site: Int32(number)))
+            }
+        }
+        var options = AnalysisOptions()
+        options.showsFoldedFrames = showsFoldedFrames
+        return analyze(LeakInput(profile: profile, symbols: symbols, options: options)).suspects
+    }
+
+    @Test func sitesOfOneFunctionAreOneSuspect() throws {
+        let found = suspects([
+            ["malloc", "std::list<int>::push_back(int)", "Tracker::record()", "importer()", "main"],
+            ["operator new(unsigned long)", "Event::Event()", "Tracker::record()", "server()", "main"],
+        ])
+        let suspect = try #require(found.first)
+        #expect(found.count == 1)
+        #expect(suspect.sites == 2)
+        #expect(suspect.liveCount == 2000)
+        #expect(suspect.stack.map(\.function) == ["Tracker::record()", "server()", "main"], "the heaviest stack")
+        #expect(suspect.stack.first?.file == "a.cpp")
+        #expect(suspect.stack.first?.line == 7)
+    }
+
+    @Test func closuresBelongToTheirFunction() throws {
+        let found = suspects([
+            ["swift_allocObject", "App.Event.__allocating_init() -> App.Event", "static App.Tracker.record() -> ()"],
+            ["swift_allocObject", "closure #1 () -> () in static App.Tracker.record() -> ()", "App.run() -> ()"],
+        ])
+        #expect(found.map(\.function) == ["App.Tracker.record() -> ()"])
+    }
+
+    @Test func foldedFramesAreKeptOnRequest() throws {
+        let stack = ["malloc", "Event::Event()", "Tracker::record()", "start_thread"]
+        let suspect = try #require(suspects([stack], showsFoldedFrames: true).first)
+        #expect(suspect.stack.map(\.function) == stack)
+        #expect(suspect.stack.map(\.role) == [.allocator, .constructor, .application, .runtime])
+        #expect(suspect.function == "Tracker::record()")
+    }
+
+    @Test func differentFunctionsAreDifferentSuspects() {
+        let found = suspects([["malloc", "a()", "main"], ["malloc", "b()", "main"]])
+        #expect(found.map(\.function) == ["b()", "a()"])
+        #expect(found.map(\.rank) == [1, 2])
+    }
+
+    @Test func withoutApplicationFramesTheInnermostThatDoesNotAllocateIsNamed() {
+        #expect(suspects([["malloc", "Event::Event()", "start_thread"]]).map(\.function) == ["Event::Event()"])
+        #expect(suspects([["malloc", "start_thread"]]).map(\.function) == ["start_thread"])
+        #expect(suspects([["malloc"]]).map(\.function) == ["malloc"])
+        #expect(suspects([[]]).map(\.function) == ["(stack lost)"])
+    }
+
+    @Test func withoutSymbolsThereIsModuleAndOffset() {
+        #expect(suspects([[nil, "main"]]).map(\.function) == ["service+0xabc"])
+    }
+}

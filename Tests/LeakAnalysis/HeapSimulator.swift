@@ -1,0 +1,160 @@
+import HeapProfile
+import TestSupport
+
+/// Simulates allocation sites under Poisson byte sampling and gives the profile that the ledger would hold.
+///
+/// Each block of s bytes is sampled on its own with p(s) = 1 − exp(−s / interval), since the gaps are without memory.
+/// A Poisson stream of blocks is therefore a Poisson stream of samples, and only those need be drawn.
+struct HeapSimulator {
+    let duration: Double
+    let interval: Double
+    var random: SplitMix64
+    private var sites: [SimulatedSite] = []
+
+    init(seed: UInt64, duration: Double, interval: Double = 65_536) {
+        self.duration = duration
+        self.interval = interval
+        random = SplitMix64(seed: seed)
+    }
+
+    /// Adds an allocation site.
+    /// - Parameter stack: demangled functions, the allocator's caller first.
+    mutating func addSite(_ stack: [String]) -> Int {
+        sites.append(SimulatedSite(stack: stack))
+        return sites.count - 1
+    }
+
+    /// One block that is allocated at `birth` and freed at `death`, if that is before the end.
+    mutating func allocate(_ site: Int, size: Double, at birth: Double, until death: Double = .infinity, thread: Int32 = 1) {
+        guard birth < duration, unit() < probability(size) else { return }
+        record(site, size: size, at: birth, until: death, thread: thread)
+    }
+
+    /// A Poisson stream of blocks.
+    /// - Parameters:
+    ///   - rate: bytes per second.
+    ///   - lifetime: in seconds, of a block born at the given time.
+    mutating func stream(
+        _ site: Int, rate: Double, size: Double, from start: Double = 0, to end: Double = .infinity,
+        threads: Int32 = 1, lifetime: (_ birth: Double, inout HeapSimulator) -> Double = { _, _ in .infinity }
+    ) {
+        let samplesPerSecond = rate / size * probability(size)
+        let end = min(end, duration)
+        var time = start + exponential(1 / samplesPerSecond)
+        while time < end {
+            let thread = 1 + Int32(truncatingIfNeeded: random.next() % UInt64(threads))
+            record(site, size: size, at: time, until: time + lifetime(time, &self), thread: thread)
+            time += exponential(1 / samplesPerSecond)
+        }
+    }
+
+    mutating func unit() -> Double { Double.random(in: 0..<1, using: &random) }
+    mutating func exponential(_ mean: Double) -> Double { -mean * logarithm(1 - unit()) }
+
+    func probability(_ size: Double) -> Double { interval <= 1 ? 1 : 1 - exponentiate(-size / interval) }
+
+    private mutating func record(_ site: Int, size: Double, at birth: Double, until death: Double, thread: Int32) {
+        sites[site].blocks.append(
+            .init(birth: birth, death: death, size: size, weight: 1 / probability(size), thread: thread))
+    }
+}
+
+// MARK: - The ledger's side
+
+extension HeapSimulator {
+    /// What a reader would find at the end, and the names that the stacks resolve to.
+    func finish() -> (profile: HeapProfile, symbols: SymbolTable) {
+        var symbols = SymbolTable()
+        var addresses: [String: CodeAddress] = [:]
+        var profile = HeapProfile(
+            process: ProcessIdentity(pid: 42, startTime: 1_700_000_000),
+            sampling: Sampling(firstInterval: UInt64(interval), interval: UInt64(interval)), duration: duration,
+            modules: [Module(path: "/opt/service/bin/service", start: 0x1000, end: 0x100_0000)])
+        for (number, site) in sites.enumerated() {
+            let stack = site.stack.map { function in
+                if let known = addresses[function] { return known }
+                let address = CodeAddress(module: 0, offset: 0x1000 + UInt64(addresses.count) * 0x40)
+                addresses[function] = address
+                symbols.frames[address] = [Frame(function: function, module: "service", file: "main.cpp", line: 1)]
+                return address
+            }
+            profile.sites.append(site.record(stack: stack, duration: duration))
+            for block in site.blocks where block.death >= duration {
+                profile.samples.append(
+                    LiveSample(
+                        size: UInt64(block.size), birth: block.birth, weight: Float(block.weight), site: Int32(number),
+                        thread: block.thread))
+            }
+        }
+        return (profile, symbols)
+    }
+}
+
+/// The sampled blocks of one stack.
+private struct SimulatedSite {
+    struct Block {
+        var birth: Double
+        var death: Double
+        var size: Double
+        var weight: Double
+        var thread: Int32
+        var bytes: Double { size.rounded(.down) * weight }
+    }
+
+    var stack: [String]
+    var blocks: [Block] = []
+
+    /// Checkpoints as the probe writes them: each touch first fills the periods that are over with the value so far,
+    /// and when 32 are written every second one is kept and the period doubles.
+    func record(stack: [CodeAddress], duration: Double) -> Site {
+        var site = Site(stack: stack, first: duration)
+        var touches: [(time: Double, bytes: Double)] = []
+        for block in blocks {
+            touches.append((block.birth, block.bytes))
+            site.allocated.add(block.bytes, block.weight)
+            site.first = min(site.first, block.birth)
+            site.last = max(site.last, block.birth)
+            if block.death < duration {
+                touches.append((block.death, -block.bytes))
+                site.freed.add(block.bytes, block.weight)
+                site.lifetimes[octave(block.death - block.birth)] += 1
+            } else {
+                site.live.add(block.bytes, block.weight)
+            }
+        }
+        touches.sort { $0.time < $1.time }
+        var live = 0.0
+        for touch in touches {
+            while Double(site.history.count + 1) * site.historyPeriod <= touch.time { site.appendCheckpoint(live) }
+            live += touch.bytes
+        }
+        return site
+    }
+
+    private func octave(_ lifetime: Double) -> Int {
+        var edge = Double(1 << 20) / 1e9
+        var index = 0
+        while lifetime >= edge, index < 31 {
+            edge *= 2
+            index += 1
+        }
+        return index
+    }
+}
+
+extension Site {
+    fileprivate mutating func appendCheckpoint(_ live: Double) {
+        history.append(Float(live))
+        guard history.count == 32 else { return }
+        history = stride(from: 1, to: 32, by: 2).map { history[$0] }
+        historyPeriod *= 2
+    }
+}
+
+extension Estimate {
+    fileprivate mutating func add(_ bytes: Double, _ count: Double) {
+        self.bytes += bytes
+        self.count += count
+        samples += 1
+    }
+}

@@ -1,0 +1,119 @@
+import HeapProfile
+import LeakAnalysis
+import TestSupport
+import Testing
+import TimeSeries
+
+@Suite struct VerdictTests {
+    private let service = SimulatedService(.pureLeak, seed: 7, duration: 120)
+
+    private func memory(from base: Double, perSecond: Double, for seconds: Int) -> [Point] {
+        var random = SplitMix64(seed: 3)
+        return (0..<seconds).map { second in
+            Point(
+                time: Double(second), value: base + perSecond * Double(second) + .random(in: 0...2e5, using: &random))
+        }
+    }
+
+    @Test func profileAloneIsEnough() {
+        let report = analyze(
+            LeakInput(profile: service.profile, symbols: service.symbols, usageBytes: 500e6, limitBytes: 1e9))
+        #expect(report.verdict.class == .leak)
+        #expect(report.growth.source == .heap)
+        #expect(abs(report.growth.bytesPerSecond / service.trueRate - 1) < 0.1)
+        #expect(report.growth.low < report.growth.bytesPerSecond)
+        #expect(report.growth.bytesPerSecond < report.growth.high)
+        let seconds = report.timeToLimitSeconds ?? 0
+        #expect(abs(seconds * service.trueRate / 500e6 - 1) < 0.15)
+        #expect(report.verdict.summary.contains("UserActivityTracker::record"))
+        #expect(report.verdict.summary.contains("limit is reached in"))
+        #expect(!report.verdict.summary.contains("\n"))
+    }
+
+    @Test func historyAloneIsEnough() {
+        let memory = memory(from: 100e6, perSecond: 1e6, for: 300)
+        let report = analyze(LeakInput(profile: nil, memory: memory, limitBytes: 1e9))
+        #expect(report.verdict.class == .growth)
+        #expect(report.growth.source == .memory)
+        #expect(abs(report.growth.bytesPerSecond / 1e6 - 1) < 0.05)
+        #expect(abs((report.timeToLimitSeconds ?? 0) / 600 - 1) < 0.1)
+        #expect(report.suspects.isEmpty)
+        #expect(report.process.observedSeconds == 299)
+    }
+
+    @Test func bothAgree() throws {
+        let memory = memory(from: 200e6, perSecond: service.trueRate, for: 120)
+        let alone = analyze(LeakInput(profile: service.profile, symbols: service.symbols))
+        let both = analyze(LeakInput(profile: service.profile, symbols: service.symbols, memory: memory))
+        #expect(both.growth.source == .memory)
+        let evidence = try #require(both.suspects.first?.evidence)
+        #expect(evidence.contains { $0.kind == .baseline && $0.weight > 0 })
+        #expect(alone.suspects.first?.evidence.contains { $0.kind == .baseline } == false)
+    }
+
+    @Test func flatMemorySpeaksAgainstALeak() throws {
+        let memory = memory(from: 200e6, perSecond: 0, for: 120)
+        let report = analyze(LeakInput(profile: service.profile, symbols: service.symbols, memory: memory))
+        let baseline = try #require(report.suspects.first?.evidence.first { $0.kind == .baseline })
+        #expect(baseline.weight < 0)
+    }
+
+    @Test func growthThatNoSiteExplains() {
+        let healthy = SimulatedService(.healthy, seed: 7, duration: 120)
+        let memory = memory(from: 200e6, perSecond: 1e6, for: 120)
+        let report = analyze(LeakInput(profile: healthy.profile, symbols: healthy.symbols, memory: memory))
+        #expect(report.verdict.class == .growth)
+        #expect(report.verdict.summary.contains("thread stacks"))
+        #expect(report.suspects.allSatisfy { $0.confidenceLabel == .low })
+    }
+
+    @Test func limitCountsWhatTheHistoryLeavesOut() throws {
+        let memory = memory(from: 0, perSecond: 1e6, for: 301)
+        let report = analyze(LeakInput(profile: nil, memory: memory, usageBytes: 800e6, limitBytes: 1e9))
+        #expect(abs(try #require(report.timeToLimitSeconds) / 200 - 1) < 0.1)
+    }
+
+    @Test func nothingIsUnknown() {
+        #expect(analyze(LeakInput(profile: nil)).verdict.class == .unknown)
+        let young = SimulatedService(.pureLeak, seed: 1, duration: 4)
+        #expect(analyze(LeakInput(profile: young.profile, symbols: young.symbols)).verdict.class != .leak)
+    }
+
+    @Test func aCacheThatStillFillsIsMediumAtMost() {
+        var heap = HeapSimulator(seed: 1, duration: 45)
+        heap.stream(heap.addSite(["malloc", "Cache::put()", "main"]), rate: 3e6, size: 500)
+        let (profile, symbols) = heap.finish()
+        let suspect = analyze(LeakInput(profile: profile, symbols: symbols)).suspects.first
+        #expect(suspect?.confidenceLabel == .medium)
+        #expect(suspect?.evidence.contains { $0.kind == .observation } == true)
+    }
+
+    @Test func aBacklogIsLow() {
+        // What came in the first 24 of 120 s has been served by the end: the queue grows, but all of it is passing.
+        var heap = HeapSimulator(seed: 1, duration: 120)
+        heap.stream(heap.addSite(["malloc", "Queue::push()", "main"]), rate: 3e6, size: 500) { birth, _ in birth * 4 }
+        let (profile, symbols) = heap.finish()
+        let report = analyze(LeakInput(profile: profile, symbols: symbols))
+        #expect(report.suspects.allSatisfy { $0.confidenceLabel == .low })
+        #expect(report.verdict.class == .growth)
+    }
+
+    @Test func healthyMemoryIsExplained() {
+        let report = analyze(LeakInput(profile: service.profile, symbols: service.symbols))
+        let behaviours = Dictionary(
+            report.healthy.map { ($0.function, $0.behaviour) }, uniquingKeysWith: { first, _ in first })
+        #expect(behaviours["ProductCatalogue::load()"] == .startUp)
+        #expect(behaviours["SessionCache::use(unsigned int)"] == .turnover)
+    }
+
+    @Test func whatWasLostIsSaid() {
+        var profile = service.profile
+        profile.warnings = ["a record was damaged"]
+        profile.sampling.samplesDropped = 3
+        profile.sampling.stacksCut = 1
+        profile.sampling.hasUnwinder = false
+        let warnings = analyze(LeakInput(profile: profile)).warnings
+        #expect(warnings.count == 4)
+        #expect(warnings.first == "a record was damaged")
+    }
+}

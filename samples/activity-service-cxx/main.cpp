@@ -1,0 +1,5 @@
+#include "service.hpp"
+
+int main(int count, char **arguments) {
+    ActivityService(Options::parse(count, arguments)).run();
+}
