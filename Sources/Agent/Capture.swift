@@ -56,15 +56,17 @@ extension CaptureRequest {
         do { memory = try files.process(pid) } catch { throw AgentError(.processUnreadable, "\(error)") }
         let cgroup = (try? files.cgroup(of: pid)) ?? nil
         process = ProcessState(
-            name: memory.name, commandLine: files.commandLine(of: pid)?.joined(separator: " "), pid: pid, capturedAt: Clock.unix(),
+            name: memory.name, commandLine: files.commandLine(of: pid)?.joined(separator: " "), pid: pid,
+            capturedAt: Clock.unix(),
             trigger: Trigger.manual.rawValue, residentBytes: memory.residentBytes,
             anonymousBytes: memory.anonymousBytes, threads: memory.threads,
             unreclaimableBytes: cgroup?.tightest?.unreclaimableBytes, cgroupPath: cgroup?.path, host: hostName(),
             extra: extraFigures(memory))
-        let own = memoryLimit.map { (limit: $0.bytes, used: memory.anonymousBytes &+ memory.shmemBytes, "--memory-limit") }
+        let used = memory.anonymousBytes &+ memory.shmemBytes
+        let own = memoryLimit.map { (limit: $0.bytes, used: used, "--memory-limit") }
         let group = cgroup?.tightest.map { (limit: $0.limitBytes, used: $0.unreclaimableBytes, "cgroup") }
-        if let tighter = [own, group].compactMap({ $0 }).min(by: { $0.limit < $1.limit }) {
-            (process.limitBytes, process.usageBytes, process.limitSource) = (tighter.limit, tighter.used, tighter.2)
+        if let tighter = [own, group].compactMap(\.self).min(by: { $0.limit < $1.limit }) {
+            (process.limitBytes, process.usageBytes, process.limitSource) = tighter
         }
         self.output = output
         let place = LedgerPlace(of: pid, given: ledgerFolder)

@@ -49,7 +49,8 @@ public enum Doctor {
         kernel(&diagnosis)
         memoryLimit(of: pid ?? getpid(), files, &diagnosis)
         let place = pid.map { LedgerPlace(of: $0, given: ledgerFolder) }
-        let folder = place?.folder ?? ledgerFolder ?? LedgerFolder.defaultPath(environment: currentEnvironment().dictionary)
+        let folder =
+            place?.folder ?? ledgerFolder ?? LedgerFolder.defaultPath(environment: currentEnvironment().dictionary)
         checkProbe(probe, &diagnosis)
         ledgers(in: folder, &diagnosis)
         lockedMemory(&diagnosis)
@@ -118,7 +119,8 @@ public enum Doctor {
             "memlock", isEnough ? .ok : .degraded,
             "RLIMIT_MEMLOCK \(size)"
                 + (isEnough
-                    ? "" : ": the ledger's pages cannot be locked and may stall the service when memory is short; "
+                    ? ""
+                    : ": the ledger's pages cannot be locked and may stall the service when memory is short; "
                         + "raise it (ulimit -l)"))
     }
 
@@ -139,8 +141,8 @@ public enum Doctor {
     ) throws(AgentError) {
         let memory: ProcessMemory
         do { memory = try files.process(pid) } catch { throw AgentError(.processUnreadable, "\(error)") }
-        diagnosis.add(
-            "process", .ok, "\(memory.name) (\(pid)) uses \(ByteSize.text(memory.ownBytes)) anonymous and shared memory")
+        let used = ByteSize.text(memory.ownBytes)
+        diagnosis.add("process", .ok, "\(memory.name) (\(pid)) uses \(used) of anonymous and shared memory")
         do {
             _ = try files.rollup(pid)
             diagnosis.add("smaps", .ok, "may be read: ptrace access is granted")

@@ -42,6 +42,7 @@ struct Event: Codable, Sendable, Equatable {
 
 extension Event {
     init(_ kind: EventKind, _ situation: Situation, name: String, pid: Int32, host: String, snapshot: String?) {
+        let pid = situation.member ?? pid
         self.init(
             event: kind.rawValue, time: Clock.unix(), host: host, name: name, pid: pid,
             text: "\(name) (process \(pid)) \(situation.sentence(kind, snapshot: snapshot))", snapshot: snapshot,

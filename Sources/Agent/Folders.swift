@@ -37,12 +37,17 @@ enum Folders {
 }
 
 /// The output folder: `NAME-TIME-PID-TRIGGER.heaptide`, of which the newest few are kept.
-struct SnapshotFolder {
-    let path: String
-    let keep: Int
+package struct SnapshotFolder {
+    package let path: String
+    package let keep: Int
+
+    package init(path: String, keep: Int) {
+        self.path = path
+        self.keep = keep
+    }
 
     /// A path that no file has.
-    func newPath(name: String, pid: Int32, trigger: String, time: Double) -> String {
+    package func newPath(name: String, pid: Int32, trigger: String, time: Double) -> String {
         let base = "\(path)/\(Self.safe(name))-\(Clock.stamp(time))-\(pid)-\(trigger)"
         var candidate = base + ".heaptide"
         for number in 2..<100 where access(candidate, F_OK) == 0 { candidate = "\(base)-\(number).heaptide" }
@@ -50,7 +55,7 @@ struct SnapshotFolder {
     }
 
     /// Removes the oldest snapshots of `name` beyond `keep`: a service that is killed every hour must not fill a disk.
-    func prune(name: String) {
+    package func prune(name: String) {
         let prefix = Self.safe(name) + "-"
         let own = Folders.names(in: path).filter { file in
             // The time follows at once, so that `web` does not count those of `web-admin`.

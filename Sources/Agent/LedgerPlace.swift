@@ -34,7 +34,8 @@ struct LedgerPlace {
         } else {
             let usual = LedgerFolder.defaultPath(environment: [:])
             let runs = Folders.names(in: usual).filter { $0.hasPrefix("run-") }.map { "\(usual)/\($0)" }
-            let owner = LedgerFolder.defaultPath(environment: [:])
+            let owner =
+                LedgerFolder.defaultPath(environment: [:])
                 .split(separator: "-").dropLast().joined(separator: "-") + "-\(Self.owner(of: pid))"
             folder = ([usual, owner] + runs).first { !LedgerFolder(path: $0).ledgers(of: pid).isEmpty } ?? usual
         }

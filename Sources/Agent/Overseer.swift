@@ -1,6 +1,8 @@
 import AgentCore
 import CLinux
 import Glibc
+import HeapLedger
+import HeapProfile
 import LinuxMemory
 import Logging
 import Snapshot
@@ -16,6 +18,8 @@ final class Overseer {
     private let host = hostName()
     private var ends: [Int32: (ProcessStatus) -> Void] = [:]
     private var failedHooks: Set<String> = []
+    /// Ledgers of ended processes that are being turned into snapshots, or could not be.
+    private var settling: Set<String> = []
 
     init(options: AgentOptions, logger: Logger, signals: SignalQueue) {
         self.options = options
@@ -56,6 +60,7 @@ final class Overseer {
     private func lookAtDue() {
         for watch in watches where watch.nextLook <= Clock.monotonic() {
             if let effects = watch.look(Clock.monotonic()) { perform(effects, watch) }
+            settle(watch.takeLeftovers(), of: watch)
         }
     }
 
@@ -79,9 +84,11 @@ final class Overseer {
 
     /// Until all helpers are done; a second request to end leaves out what `analyze` can do later.
     func finishHelpers() {
-        loop(until: { helpers.isEmpty }) { number, _ in
-            if [SIGTERM, SIGINT, SIGQUIT, SIGHUP].contains(number) { helpers.endDispensable() }
-        }
+        loop(
+            until: { helpers.isEmpty },
+            onSignal: { number, _ in
+                if [SIGTERM, SIGINT, SIGQUIT, SIGHUP].contains(number) { helpers.endDispensable() }
+            })
     }
 
     // MARK: Acting
@@ -123,16 +130,34 @@ final class Overseer {
         }
     }
 
-    /// A snapshot of what a killed process other than the watched one left.
-    func captureLeftover(_ ledger: String, pid: Int32, of watch: Watch) {
+    /// Ledgers of processes beside the watched one that have ended: those of clean ends and small heaps go, what a
+    /// large process that was killed left becomes a snapshot.
+    func settle(_ leftovers: [Members.Member], of watch: Watch) {
+        for leftover in leftovers {
+            guard let ledger = try? LedgerFile(path: leftover.ledger) else { continue }
+            if ledger.identity().exited || ledger.totals().live.bytes < Self.worthASnapshot {
+                unlink(leftover.ledger)
+            } else {
+                capture(leftover, of: watch)
+            }
+        }
+    }
+
+    private static let worthASnapshot = 16.0 * 1_048_576
+
+    private func capture(_ leftover: Members.Member, of watch: Watch) {
+        let (pid, ledger) = (leftover.pid, leftover.ledger)
+        guard settling.insert(ledger).inserted else { return }
         let path = snapshots.newPath(
             name: watch.name, pid: pid, trigger: Trigger.killed.rawValue, time: Clock.unix())
         let request = CaptureRequest(leftover: ledger, pid: pid, of: watch, output: path, host: host)
         helpers.startSelf(["capture"], kind: .capture, input: request.json, timeLimit: 120) { [unowned self] status in
             guard status == .exited(0) else { return logger.error("what process \(pid) left stays in \(ledger)") }
             unlink(ledger)
+            settling.remove(ledger)
             logger.notice("snapshot of process \(pid), which was killed: \(path)")
             snapshots.prune(name: watch.name)
+            step(watch, .memberKilled(pid: pid, snapshot: path))
         }
     }
 

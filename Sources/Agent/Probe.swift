@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 
 /// The library that records: where it is, and whether a program will take it.
-enum Probe {
+package enum Probe {
     static let fileName = "libheaptide-probe.so"
 
     /// `given`, or the file beside the heaptide executable; nil where there is none.
@@ -14,7 +14,7 @@ enum Probe {
     }
 
     /// Why the dynamic loader will not take the probe into `program`; nil where nothing speaks against it.
-    static func obstacle(in program: String) -> String? { obstacle(in: program, depth: 0) }
+    package static func obstacle(in program: String) -> String? { obstacle(in: program, depth: 0) }
 
     private static func obstacle(in program: String, depth: Int) -> String? {
         guard let head = readBytes(program, limit: 4096) else { return nil }  // executable, yet not readable: try
@@ -60,11 +60,11 @@ private struct ElfHead {
     /// 64 bits, little endian, and the machine type this very program was compiled for.
     var isOwnMachine: Bool {
         #if arch(x86_64)
-        let own: UInt64 = 62
+            let own: UInt64 = 62
         #elseif arch(arm64)
-        let own: UInt64 = 183
+            let own: UInt64 = 183
         #else
-        let own: UInt64 = 0
+            let own: UInt64 = 0
         #endif
         return bytes[4] == 2 && bytes[5] == 1 && number(bytes, at: 18, size: 2) == own
     }

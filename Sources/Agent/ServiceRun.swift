@@ -128,12 +128,14 @@ public struct ServiceRun {
     private func supervise(_ pid: pid_t, _ overseer: Overseer) -> ProcessStatus {
         var status: ProcessStatus?
         overseer.onEnd(of: pid) { status = $0 }
-        overseer.loop(until: { status != nil }) { number, isFromKernel in
-            // The terminal signals the whole group: the service has it already.
-            if !isFromKernel { kill(pid, number) }
-            // Whoever stopped the group waits for this process to stop as well.
-            if number == SIGTSTP { kill(getpid(), SIGSTOP) }
-        }
+        overseer.loop(
+            until: { status != nil },
+            onSignal: { number, isFromKernel in
+                // The terminal signals the whole group: the service has it already.
+                if !isFromKernel { kill(pid, number) }
+                // Whoever stopped the group waits for this process to stop as well.
+                if number == SIGTSTP { kill(getpid(), SIGSTOP) }
+            })
         return status ?? .exited(0)
     }
 
@@ -142,28 +144,12 @@ public struct ServiceRun {
     private func finish(_ watch: Watch, _ overseer: Overseer, _ status: ProcessStatus, _ place: LedgerPlace?) {
         let ending = watch.ending(status)
         if status == .signaled(SIGKILL), ending.cause == .killed { logger.info("finishing what its ledger holds") }
+        overseer.remove(watch)
         overseer.step(watch, .ended(ending))
         overseer.finishHelpers()
-        guard let place, place.isPrivate else { return }
-        tidy(place, watch, overseer)
-    }
-
-    /// What the service's other processes left: ledgers of clean ends go, large ones of killed processes become
-    /// snapshots, those of living ones stay.
-    private func tidy(_ place: LedgerPlace, _ watch: Watch, _ overseer: Overseer) {
-        for path in LedgerFolder(path: place.folder).all() {
-            guard let pid = Members.pid(of: path), kill(pid, 0) != 0, let ledger = try? LedgerFile(path: path) else {
-                continue
-            }
-            if ledger.identity().exited || ledger.totals().live.bytes < Self.worthASnapshot {
-                unlink(path)
-            } else {
-                overseer.captureLeftover(path, pid: pid, of: watch)
-            }
-        }
+        overseer.settle(watch.remainingLedgers(), of: watch)
         overseer.finishHelpers()
-        if rmdir(place.folder) != 0, errno == ENOTEMPTY { logger.notice("ledgers stay in \(place.folder)") }
+        guard let place, place.isPrivate, rmdir(place.folder) != 0, errno == ENOTEMPTY else { return }
+        logger.notice("ledgers stay in \(place.folder)")
     }
-
-    private static let worthASnapshot = 16.0 * 1_048_576
 }

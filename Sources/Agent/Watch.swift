@@ -33,7 +33,7 @@ final class Watch {
         self.name = name
         self.files = files
         core = AgentCore(policy: policy)
-        members = Members(main: pid, place: place)
+        members = Members(main: pid, place: place, files: files)
         folder = LedgerFolder(path: place?.folder ?? "")
         commandLine = files.commandLine(of: pid)?.joined(separator: " ")
     }
@@ -57,6 +57,7 @@ final class Watch {
         guard main.state != "Z", main.state != "X" else { return [] }
         members.refresh()
         let others = members.list.filter { $0.pid != pid }.compactMap { try? files.process($0.pid) }
+            .filter { $0.state != "Z" && $0.state != "X" }
         let largest = others.max { $0.ownBytes < $1.ownBytes }
         focus = largest.map { $0.ownBytes > main.ownBytes ? $0 : main } ?? main
         let limited = cgroup?.tightest?.path
@@ -79,6 +80,12 @@ final class Watch {
     func step(_ now: Double, _ event: Observation.Event) -> [Effect] {
         core.step(Observation(time: now, event: event))
     }
+
+    /// Ledgers of the service's other processes that have ended, each given once.
+    func takeLeftovers() -> [Members.Member] { members.takeLeftovers() }
+
+    /// Ledgers that are left when the service has ended and the last snapshot is taken.
+    func remainingLedgers() -> [Members.Member] { members.rest(but: focus?.pid ?? pid) }
 
     func forget() {
         history.removeAll()

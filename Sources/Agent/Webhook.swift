@@ -4,11 +4,14 @@ import NIOHTTP1
 
 /// Posts one event. Runs in a helper process, so that the agent never holds an event loop.
 public enum Webhook {
-    /// Three attempts, 1 and 4 seconds apart; each may take 5 seconds. Any status of 200…299 is a success.
-    public static func post(_ body: [UInt8], to url: String) async throws(AgentError) {
+    /// Tries once more after each of `pauses` (seconds); each attempt may take 5 seconds. Any status of 200…299 is a
+    /// success.
+    public static func post(
+        _ body: [UInt8], to url: String, pauses: [Double] = [1, 4]
+    ) async throws(AgentError) {
         let client = HTTPClient(eventLoopGroupProvider: .singleton)
         var failure = ""
-        for pause in [1, 4, nil] as [Int?] {
+        for pause in pauses.map(Optional.some) + [nil] {
             do {
                 let status = try await attempt(client, body, url)
                 if (200..<300).contains(status) {

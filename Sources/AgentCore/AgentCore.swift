@@ -37,6 +37,7 @@ public struct AgentCore: Sendable {
         case .memory(let reading): return judge(reading, now)
         case .captured(let path): return captured(path, now)
         case .captureFailed: return captureFailed(now)
+        case .memberKilled(let pid, let path): return memberKilled(pid, path, now)
         case .ended(let end): return ended(end, now)
         }
     }
@@ -179,6 +180,14 @@ public struct AgentCore: Sendable {
         if let last = notified[kind], now - last < policy.alertCooldown { return [] }
         notified[kind] = now
         return [.notify(kind, situation, snapshot: snapshots.newest)]
+    }
+
+    private mutating func memberKilled(_ pid: Int32, _ path: String, _ now: Double) -> [Effect] {
+        snapshots.add(path)
+        var situation = situation(.killed)
+        situation.member = pid
+        let told = notify(.killed, situation, now)
+        return isAmple ? told + [.symbolize(path: path)] : told
     }
 
     // MARK: Snapshots and the end

@@ -35,6 +35,8 @@ public struct Situation: Sendable, Equatable {
     public var growth: Growth?
     /// The cgroup's OOM killer was at work.
     public var isOutOfMemory: Bool
+    /// The process it is about, where that is another one of the service than the watched one.
+    public var member: Int32?
 
     public init(
         trigger: Trigger? = nil, usedBytes: Double, limitBytes: Double? = nil, secondsToLimit: Double? = nil,

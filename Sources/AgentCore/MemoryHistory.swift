@@ -36,7 +36,7 @@ public struct MemoryHistory<Reading: Sendable>: Sendable {
             window *= 2
             let old = kept
             kept.removeAll(keepingCapacity: true)
-            old.forEach { place($0) }
+            for reading in old { place(reading) }
         }
     }
 

@@ -9,6 +9,8 @@ public struct Observation: Sendable, Equatable {
         /// The snapshot that `Effect.capture` asked for is durable at `path`.
         case captured(path: String)
         case captureFailed
+        /// Another process of the same service was killed; `snapshot` holds what it left.
+        case memberKilled(pid: Int32, snapshot: String)
         /// The process is gone. Nothing but `captured` and `captureFailed` follows for it.
         case ended(Ending)
     }

@@ -37,6 +37,9 @@ struct SnapshotState: Sendable {
         hasReceded = false
     }
 
+    /// One that was not asked for here.
+    mutating func add(_ path: String) { newest = path }
+
     mutating func finish(_ path: String) -> Trigger? {
         defer { running = nil }
         newest = path

@@ -50,8 +50,11 @@ public enum Inspection {
         let identity = ledger.identity()
         let isAlive = isRunning(identity)
         let profile = ledger.profile(at: isAlive ? monotonicNanoseconds() : nil)
+        // The program is the first module that the loader mapped.
+        let program = profile.modules.first?.path.split(separator: "/").last.map(String.init)
         var process = ProcessState(
-            name: "process \(identity.pid)", pid: identity.pid, capturedAt: identity.startTime + profile.duration,
+            name: program ?? "process \(identity.pid)", pid: identity.pid,
+            capturedAt: identity.startTime + profile.duration,
             trigger: isAlive ? "manual" : identity.exited ? "exit" : "killed")
         process.extra["liveBytes"] = profile.sites.reduce(0) { $0 + $1.live.bytes }
         // The profile's own warnings are told by the analysis.
@@ -82,7 +85,7 @@ public enum Inspection {
         return LeakInput(
             profile: contents.profile, symbols: contents.symbols,
             memory: contents.history.map { Point(time: $0.time - origin, value: Double($0.anonymousBytes)) },
-            usageBytes: process.usageBytes.map(Double.init), limitBytes: process.limitBytes.map(Double.init),
+            usageBytes: process.usageBytes.map { Double($0) }, limitBytes: process.limitBytes.map { Double($0) },
             processName: process.name, options: options)
     }
 }

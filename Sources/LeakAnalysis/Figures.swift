@@ -63,7 +63,7 @@ package enum Figures {
         return "\(decimal(percent, places: percent > 0 && percent < 9.95 ? 1 : 0))%"
     }
 
-    /// Fixed number of decimals, a trailing `.0` left out.
+    /// Fixed number of decimals; none where all would be 0.
     package static func decimal(_ value: Double, places: Int) -> String {
         guard value.isFinite, abs(value) < 1e15 else { return value.isNaN ? "?" : value < 0 ? "−∞" : "∞" }
         var scale = 1.0

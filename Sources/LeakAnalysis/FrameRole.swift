@@ -29,10 +29,10 @@ extension FrameRole {
     /// templates and generics are compiled into the program that uses them.
     private static let rules: [Rule] = [
         Rule(.allocator, functions: allocators),
-        Rule(.allocator) { name, _ in name?.isAllocatorByItsWords ?? false },
         Rule(.allocator, modules: ["libheaptide-probe", "libjemalloc", "libtcmalloc", "libmimalloc"]),
         Rule(.runtime, functions: runtimes),
         Rule(.container, functions: containers),
+        Rule(.allocator) { name, _ in name?.isAllocatorByItsWords ?? false },
         Rule(.container, modules: ["libstdc++", "libc++"]),
         Rule(.runtime, modules: runtimeModules),
         Rule(.constructor) { name, _ in name?.isConstructor ?? false },

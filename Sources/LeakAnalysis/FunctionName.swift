@@ -122,6 +122,7 @@ extension FunctionName {
         var previous: Character = " "
         for index in name.indices {
             let character = name[index]
+            defer { previous = character }
             switch character {
             case "o" where depth == 0 && isOperator(at: index, in: name): return String(name[start...])
             case "(" where depth == 0 && !name[index...].hasPrefix("(anonymous namespace)"):
@@ -130,12 +131,12 @@ extension FunctionName {
             case ">" where previous != "-", ")", "]": depth -= 1
             case " " where depth == 0:
                 // A Swift name ends at its type; a C++ one begins after its result.
-                if previous == ":" { return String(name[start..<index].dropLast()) }
-                if name[index...].hasPrefix(" -> ") { return String(name[start..<index]) }
+                if name[index...].hasPrefix(" : ") || name[index...].hasPrefix(" -> ") {
+                    return String(name[start..<index])
+                }
                 start = name.index(after: index)
             default: break
             }
-            previous = character
         }
         return String(name[start...])
     }

@@ -21,10 +21,14 @@ private func runtimeDemangle(
     _ bufferSize: UnsafeMutablePointer<Int>?
 ) -> UnsafeMutablePointer<CChar>?
 
+/// Nil where `name` is not mangled, or is longer than any real one: the runtime's demangler takes a level of the stack
+/// for every few letters, and libstdc++'s can double its output with as many.
 private func demangledByRuntime(_ name: String) -> String? {
-    guard let text = name.withCString({ runtimeDemangle($0, strlen($0), nil, nil) }) else { return nil }
+    guard name.utf8.count <= 4096,
+        let text = name.withCString({ runtimeDemangle($0, strlen($0), nil, nil) })
+    else { return nil }
     defer { free(text) }
-    return String(cString: text)
+    return strlen(text) < 1 << 16 ? String(cString: text) : nil
 }
 
 /// "specialized" tells one compiled copy from another, which only splits for a reader what is one function. Of a

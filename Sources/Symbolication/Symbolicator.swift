@@ -5,7 +5,7 @@ public import HeapProfile
 /// Names come from DWARF, with the calls inlined at the address, else from the symbol table. Nothing is kept between
 /// two calls, and one module is open at a time. Cost: one pass over the symbol table and over the compilation units
 /// that cover an address, about 0.5 s for 500 addresses all over a Swift program of 70 MB. Memory: the files are mapped;
-/// what libdw decodes of 16 units at a time comes on top, some 15 MB there, more than the agent may take.
+/// what libdw decodes of 16 units at a time comes on top, some 13 MB there, more than the agent may take.
 public struct Symbolicator: Sendable {
     /// One line for each module that gave less than it should, and why.
     public private(set) var notes: [String] = []

@@ -7,6 +7,8 @@ struct UnitWalk {
     private var unit: Dwarf_Die
     private var files: OpaquePointer?
     private var scopes: [Int: [SourceLocation.Scope]] = [:]
+    /// Where in memory the entry visited last begins.
+    private var latest: UInt = 0
 
     /// Deeper nesting than any compiler writes: a damaged file must not exhaust the stack.
     private static let maxDepth = 256
@@ -35,12 +37,12 @@ struct UnitWalk {
         var parent = parent
         var die = Dwarf_Die()
         guard depth < Self.maxDepth, dwarf_child(&parent, &die) == 0 else { return }
-        while true {
+        // Entries stand in the order of this walk. One that does not is damage, and could be visited without end.
+        while UInt(bitPattern: die.addr) > latest {
+            latest = UInt(bitPattern: die.addr)
             visit(&die, inside: function, depth: depth + 1)
             var next = Dwarf_Die()
-            guard dwarf_siblingof(&die, &next) == 0, let here = die.addr, let there = next.addr, there > here else {
-                return
-            }
+            guard dwarf_siblingof(&die, &next) == 0 else { return }
             die = next
         }
     }

@@ -2,7 +2,7 @@
 """What watching costs, as ratios of paired, interleaved runs (user and system time of the process, median over the
 pairs), and what the agent itself needs while it watches one process.
 
-    Tests/Benchmarks/cost.py [PAIRS [SECONDS]]      default 15 pairs, and the agent for 60 s: about 3 minutes
+    Tests/Benchmarks/cost.py [PAIRS [SECONDS]]      default 31 pairs, and the agent for 60 s: about 3 minutes
 """
 
 import statistics
@@ -18,7 +18,7 @@ ANONYMOUS_BUDGET, RESIDENT_BUDGET, CPU_BUDGET = 12 * MIB, 48 * MIB, 0.005
 LOOP = """
 #include <stdlib.h>
 int main(void) {
-    for (long i = 0; i < 40000000; i++) {
+    for (long i = 0; i < 15000000; i++) {
         void *volatile block = malloc(64);
         free(block);
     }
@@ -27,7 +27,7 @@ int main(void) {
 
 SQLITE = """
 CREATE TABLE event(id INTEGER PRIMARY KEY, user TEXT, amount REAL);
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000)
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)
 INSERT INTO event SELECT i, 'user-' || (i * 7919 % 5000), i * 0.25 FROM n;
 CREATE INDEX by_user ON event(user);
 SELECT count(*), sum(s) FROM (SELECT user, sum(amount) s FROM event GROUP BY user);
@@ -46,16 +46,18 @@ def cpu_seconds(command, environment):
 
 
 def ratio(command, pairs):
-    """Median of probed / plain, and the quartiles; each pair runs in turn, the order changing."""
-    plain, probed = dict(os.environ), with_probe(work / "ledgers")
-    cpu_seconds(command, plain), cpu_seconds(command, probed)
-    ratios = []
+    """Median of probed / plain over the pairs, whose order alternates, and that as text with what shows the noise."""
+    environments = {"plain": dict(os.environ), "probed": with_probe(work / "ledgers")}
+    for environment in environments.values():
+        cpu_seconds(command, environment)
+    times = {"plain": [], "probed": []}
     for pair in range(pairs):
-        first, second = (plain, probed) if pair % 2 else (probed, plain)
-        a, b = cpu_seconds(command, first), cpu_seconds(command, second)
-        ratios.append(b / a if pair % 2 else a / b)
+        for name in sorted(environments, reverse=pair % 2 == 0):
+            times[name].append(cpu_seconds(command, environments[name]))
+    ratios = [probed / plain for plain, probed in zip(times["plain"], times["probed"])]
     low, middle, high = statistics.quantiles(ratios, n=4)
-    return middle, f"{middle:.3f} × plain (quartiles {low:.3f} … {high:.3f}, {pairs} pairs)"
+    fastest = min(times["probed"]) / min(times["plain"])
+    return middle, f"{middle:.3f} × plain (quartiles {low:.3f} … {high:.3f} of {pairs} pairs, fastest runs {fastest:.3f})"
 
 
 def status(pid):
@@ -89,7 +91,7 @@ def agent(seconds):
     check(share <= CPU_BUDGET, f"agent: {share:.2%} of a core over {seconds} s (budget {CPU_BUDGET:.1%})")
 
 
-pairs, seconds = (int(argument) for argument in (sys.argv[1:] + ["15", "60"][len(sys.argv) - 1 :])[:2])
+pairs, seconds = (int(argument) for argument in (sys.argv[1:] + ["31", "60"][len(sys.argv) - 1 :])[:2])
 (work / "loop.c").write_text(LOOP)
 (work / "script.sql").write_text(SQLITE)
 run("gcc", "-O2", "-fno-builtin", "-o", work / "loop", work / "loop.c", check=True)

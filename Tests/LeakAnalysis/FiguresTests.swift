@@ -25,6 +25,7 @@ import Testing
         #expect(Figures.count(1, "block") == "1 block")
         #expect(Figures.count(999, "block") == "999 blocks")
         #expect(Figures.decimal(2.05, places: 2) == "2.05")
-        #expect(Figures.decimal(2.5, places: 2) == "2.5")
+        #expect(Figures.decimal(2.5, places: 2) == "2.50")
+        #expect(Figures.decimal(2, places: 2) == "2")
     }
 }

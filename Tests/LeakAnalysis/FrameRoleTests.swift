@@ -6,7 +6,7 @@ import Testing
 @Suite struct FrameRoleTests {
     static let functions: [(String, FrameRole)] = [
         ("malloc", .allocator), ("operator new(unsigned long)", .allocator), ("operator new[](unsigned long)", .allocator),
-        ("zmalloc", .allocator), ("ztrycalloc_usable_internal", .application), ("xrealloc", .allocator),
+        ("zmalloc", .allocator), ("ztrycalloc_usable_internal", .allocator), ("xrealloc", .allocator),
         ("ngx_palloc", .allocator), ("je_malloc", .allocator), ("g_malloc0", .allocator), ("PyMem_RawMalloc", .allocator),
         ("swift_allocObject", .allocator), ("swift_slowAlloc", .allocator), ("__rust_alloc", .allocator),
         ("alloc::alloc::exchange_malloc", .allocator), ("Pool::alloc(unsigned long)", .allocator),

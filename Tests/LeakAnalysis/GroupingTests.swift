@@ -10,9 +10,11 @@ import Testing
             process: ProcessIdentity(pid: 1), sampling: Sampling(firstInterval: 1, interval: 1), duration: 100,
             modules: [Module(path: "/bin/service")])
         var symbols = SymbolTable()
+        var offsets: [String: UInt64] = [:]
         for (number, stack) in stacks.enumerated() {
             let addresses = stack.map { name in
-                let offset = name.map { UInt64(abs($0.hashValue % 1_000_000)) } ?? 0xABC
+                let offset = name.map { offsets[$0, default: 0x1000 + UInt64(offsets.count)] } ?? 0xABC
+                if let name { offsets[name] = offset }
                 let address = CodeAddress(module: 0, offset: offset)
                 if let name {
                     symbols.frames[address] = [Frame(function: name, module: "service", file: "a.cpp", line: 7)]

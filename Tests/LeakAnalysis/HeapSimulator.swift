@@ -26,8 +26,10 @@ struct HeapSimulator {
 
     /// One block that is allocated at `birth` and freed at `death`, if that is before the end.
     mutating func allocate(_ site: Int, size: Double, at birth: Double, until death: Double = .infinity, thread: Int32 = 1) {
-        guard birth < duration, unit() < probability(size) else { return }
-        record(site, size: size, at: birth, until: death, thread: thread)
+        let probability = probability(size)
+        guard birth < duration, unit() < probability else { return }
+        sites[site].blocks.append(
+            .init(birth: birth, death: death, size: size, weight: 1 / probability, thread: thread))
     }
 
     /// A Poisson stream of blocks.
@@ -38,25 +40,24 @@ struct HeapSimulator {
         _ site: Int, rate: Double, size: Double, from start: Double = 0, to end: Double = .infinity,
         threads: Int32 = 1, lifetime: (_ birth: Double, inout HeapSimulator) -> Double = { _, _ in .infinity }
     ) {
-        let samplesPerSecond = rate / size * probability(size)
+        let probability = probability(size)
+        let samplesPerSecond = rate / size * probability
         let end = min(end, duration)
         var time = start + exponential(1 / samplesPerSecond)
         while time < end {
-            let thread = 1 + Int32(truncatingIfNeeded: random.next() % UInt64(threads))
-            record(site, size: size, at: time, until: time + lifetime(time, &self), thread: thread)
+            let thread = threads > 1 ? 1 + Int32(truncatingIfNeeded: random.next() % UInt64(threads)) : 1
+            let death = time + lifetime(time, &self)
+            sites[site].blocks.append(
+                .init(birth: time, death: death, size: size, weight: 1 / probability, thread: thread))
             time += exponential(1 / samplesPerSecond)
         }
     }
 
-    mutating func unit() -> Double { Double.random(in: 0..<1, using: &random) }
+    /// Even in 0..<1. Not `Double.random`, whose generic code is slow in debug builds.
+    mutating func unit() -> Double { Double(random.next() >> 11) * 0x1p-53 }
     mutating func exponential(_ mean: Double) -> Double { -mean * logarithm(1 - unit()) }
 
     func probability(_ size: Double) -> Double { interval <= 1 ? 1 : 1 - exponentiate(-size / interval) }
-
-    private mutating func record(_ site: Int, size: Double, at birth: Double, until death: Double, thread: Int32) {
-        sites[site].blocks.append(
-            .init(birth: birth, death: death, size: size, weight: 1 / probability(size), thread: thread))
-    }
 }
 
 // MARK: - The ledger's side

@@ -27,7 +27,7 @@ import TimeSeries
 
     private func check(_ report: LeakReport) {
         let growth = report.growth
-        #expect([growth.bytesPerSecond, growth.low, growth.high].allSatisfy(\.isFinite))
+        #expect([growth.bytesPerSecond, growth.low, growth.high].allSatisfy { $0.isFinite })
         #expect(report.timeToLimitSeconds.map { $0.isFinite && $0 >= 0 } ?? true)
         #expect(report.usageBytes?.isFinite ?? true)
         #expect(report.process.observedSeconds.isFinite)
@@ -39,7 +39,7 @@ import TimeSeries
                 suspect.liveBytes, suspect.liveCount, suspect.bytesPerSecond, suspect.low, suspect.high,
                 suspect.averageSize, suspect.ages.youngest, suspect.ages.median, suspect.ages.oldest,
             ]
-            #expect((values + suspect.ages.births).allSatisfy(\.isFinite))
+            #expect((values + suspect.ages.births).allSatisfy { $0.isFinite })
         }
     }
 

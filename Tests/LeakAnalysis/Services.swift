@@ -50,12 +50,12 @@ extension HeapSimulator {
         let lifetime = { (birth: Double, heap: inout HeapSimulator) in
             max(filled - birth, 0.7 * filled) + heap.exponential(0.6 * filled)
         }
-        let rate = 80 * megabyte / filled
+        let rate = 64 * megabyte / filled
         stream(cache, rate: rate, size: 2000, from: 0, to: filled, lifetime: lifetime)
         stream(cache, rate: rate / 1.3, size: 2000, from: filled, lifetime: lifetime)
 
         let buffers = addSite(["malloc", "std::vector<char>::vector(unsigned long)", "renderResponse(Product const&)", "main"])
-        stream(buffers, rate: 10 * megabyte, size: 8000, from: 0.5) { _, heap in heap.exponential(0.005) }
+        stream(buffers, rate: 4 * megabyte, size: 8000, from: 0.5) { _, heap in heap.exponential(0.005) }
 
         addQueue("MailQueue::follow(double)", period: 4)
         addQueue("Backup::enqueue(File const&)", period: 9)
@@ -70,7 +70,7 @@ extension HeapSimulator {
     /// First in, first out; its length is a triangle over time.
     private mutating func addQueue(_ function: String, period: Double) {
         let site = addSite(["malloc", function, "main"])
-        stream(site, rate: 4 * megabyte, size: 1000) { birth, _ in
+        stream(site, rate: 2 * megabyte, size: 1000) { birth, _ in
             // In the first half of a period a fifth of what arrives is served, in the second half the rest.
             let place = birth.truncatingRemainder(dividingBy: period)
             let served = place <= period / 10 ? place * 5 : period / 2 + (place - period / 10) / 1.8

@@ -119,6 +119,14 @@ struct DemangleTests {
         #expect(demangle(deep) == deep)
     }
 
+    /// Deep nesting ends the stack of the runtime's own demangler.
+    @Test(arguments: [
+        "$s4main1fyy\(String(repeating: "Say", count: 100_000))F", "_Z1f\(String(repeating: "P", count: 100_000))i",
+    ])
+    func deepNames(mangled: String) {
+        #expect(demangle(mangled) == mangled)
+    }
+
     /// Every Rust symbol of a program and of the standard library in it, against binutils.
     @Test(
         .enabled(if: ["rustc", "nm", "c++filt"].allSatisfy { tool($0) != nil }, "rustc or binutils is not installed"),

@@ -68,6 +68,42 @@ struct FuzzTests {
         }
     }
 
+    /// Found by flipping bytes: entries whose first child is also their sibling double the walk with each level.
+    @Test func entangledEntries() throws {
+        #if arch(x86_64)
+            let entries = (0..<64).map { ".Lentry\($0): .uleb128 2; .long .Lentry\($0 + 1) - .Lunit" }
+            try workshop.write(
+                "entangled.s",
+                """
+                .text
+                .globl main
+                main: push %rbp
+                call place
+                xor %eax, %eax
+                pop %rbp
+                ret
+                .Lend:
+                .section .debug_abbrev,"",@progbits
+                # A compile unit (low_pc: addr, high_pc: data8) and a namespace (sibling: ref4), both with children.
+                .byte 1, 0x11, 1, 0x11, 0x01, 0x12, 0x07, 0, 0
+                .byte 2, 0x39, 1, 0x01, 0x13, 0, 0, 0
+                .section .debug_info,"",@progbits
+                .Lunit: .long .Linfoend - .Lversion
+                .Lversion: .short 4; .long 0; .byte 8
+                .uleb128 1; .quad main, .Lend - main
+                \(entries.joined(separator: "\n"))
+                .Lentry64: .byte 0
+                .Linfoend:
+                .section .note.GNU-stack,"",@progbits
+                """)
+            try workshop.run(["clang", "entangled.s", "place.o", "-o", "entangled"])
+            let modules = [Module(path: workshop.file("entangled"))]
+            let places = try workshop.places("entangled")
+            var symbolicator = Symbolicator(debugDirectories: [])
+            #expect(brief(symbolicator.resolve(places, in: modules), places[0], in: modules) == ["main"])
+        #endif
+    }
+
     /// Range of a section in the file, or of the section header table. Layout: ELF-64 Object File Format, tables 3 and 8.
     private func section(_ name: String) throws -> Range<Int> {
         let table = original.number(at: 40, bytes: 8)

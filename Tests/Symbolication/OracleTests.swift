@@ -40,10 +40,11 @@ struct OracleTests {
         #expect(compared > 50)
     }
 
+    /// A mangled name that libstdc++ cannot demangle is replaced by DWARF's plain one: nothing to compare.
     private func agree(_ ours: [Frame], _ theirs: [Frame]) -> Bool {
         ours.count == theirs.count
             && zip(ours, theirs).allSatisfy { ours, theirs in
-                ours.function == theirs.function && ours.isInlined == theirs.isInlined
+                (ours.function == theirs.function || theirs.label.hasPrefix("_Z")) && ours.isInlined == theirs.isInlined
                     && (theirs.file == nil || ours.file == theirs.file && ours.line == theirs.line)
             }
     }

@@ -1,0 +1,103 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// `heaptide agent` and `heaptide snapshot`: processes that somebody else started.
+@Suite(.timeLimit(.minutes(2))) struct AttendanceTests {
+    private let folder = TemporaryFolder()
+
+    /// A program with the probe that holds memory and waits for a signal.
+    private func target() throws -> Process {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: try holdingProgram("pause();", in: folder))
+        process.environment = ProcessInfo.processInfo.environment.merging(
+            ["LD_PRELOAD": Products.probe, "HEAPTIDE_DIR": folder.file("ledgers")]) { $1 }
+        let output = Pipe()
+        process.standardOutput = output
+        try process.run()
+        _ = output.fileHandleForReading.availableData  // "ready"
+        return process
+    }
+
+    private var snapshots: [String] { names(in: folder.file("snapshots")) }
+
+    @Test func aKilledProcessLeavesASnapshot() throws {
+        let target = try target()
+        let agent = try Live(
+            ["agent", "--pid", "\(target.processIdentifier)", "--output", folder.file("snapshots")])
+        #expect(agent.errors(until: "watching").last?.contains("holder") == true)
+        kill(target.processIdentifier, SIGKILL)
+        #expect(agent.status() == 0)
+        #expect(snapshots.count == 1 && snapshots.allSatisfy { $0.hasSuffix("-killed.heaptide") })
+        #expect(names(in: folder.file("ledgers")).isEmpty)
+    }
+
+    @Test func processesOfANameAreWaitedFor() throws {
+        let name = "tide\(getpid())"
+        let agent = try Live(["agent", "--name", name, "--output", folder.file("snapshots")])
+        #expect(agent.errors(until: "waiting for processes named \(name)").count == 1)
+        let program = try holdingProgram("pause();", in: folder)
+        try FileManager.default.moveItem(atPath: program, toPath: folder.file(name))
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: folder.file(name))
+        process.standardOutput = FileHandle.nullDevice
+        try process.run()
+        #expect(agent.errors(until: "watching").last?.contains("process \(process.processIdentifier)") == true)
+        process.terminate()
+        #expect(agent.errors(until: "has ended").isEmpty == false)
+        kill(agent.pid, SIGTERM)
+        #expect(agent.status() == 0)
+    }
+
+    @Test func aSnapshotIsTakenOnDemand() throws {
+        let target = try target()
+        defer { target.terminate() }
+        let file = folder.file("now.heaptide")
+        let result = try run(Products.heaptide, ["snapshot", "\(target.processIdentifier)", "--output", file])
+        #expect(result.status == 0)
+        #expect(result.output == file + "\n")
+        let analysis = try run(Products.heaptide, ["analyze", file, "--format", "json"])
+        #expect(analysis.output.contains("hold_memory"))
+        #expect(names(in: folder.file("ledgers")).count == 1)
+    }
+
+    @Test func whatCannotBeDoneIsOneLineAndStatus3() throws {
+        let nobody = "2147480000"  // beyond every pid_max
+        for arguments in [
+            ["agent", "--pid", nobody], ["snapshot", nobody, "--output", folder.file("x.heaptide")],
+            ["snapshot", "\(getpid())", "--output", "/no/such/folder/x.heaptide"],
+            ["snapshot", "\(getpid())", "--output", "/proc/x.heaptide"], ["doctor", nobody],
+            ["analyze", "/no/such/file"], ["analyze", "/etc/passwd"], ["analyze", "/"], ["analyze", ""],
+            ["symbolize", "/no/such/file"], ["symbolize", "/etc/passwd"],
+            ["agent", "--name", "x", "--output", "/proc/x"],
+        ] {
+            let result = try run(Products.heaptide, arguments, in: folder.path)
+            #expect(result.status == 3, "\(arguments)")
+            #expect(result.errors.hasPrefix("heaptide: "), "\(arguments)")
+            #expect(result.errors.split(separator: "\n").count == 1, "\(arguments): \(result.errors)")
+            #expect(result.output.isEmpty)
+        }
+        #expect(names(in: folder.path).isEmpty)
+    }
+
+    @Test func theDoctorLooksAtThisMachine() throws {
+        struct Diagnosis: Decodable {
+            struct Finding: Decodable {
+                var subject: String
+                var state: String
+                var text: String
+            }
+            var findings: [Finding]
+        }
+        let result = try run(
+            Products.heaptide, ["doctor", "\(getpid())", "--format", "json", "--ledgers", folder.file("ledgers")])
+        #expect(result.status == 0)
+        let diagnosis = try JSONDecoder().decode(Diagnosis.self, from: Data(result.output.utf8))
+        let states = Dictionary(uniqueKeysWithValues: diagnosis.findings.map { ($0.subject, $0.state) })
+        #expect(states["kernel"] != nil && states["cgroup"] != nil && states["memlock"] != nil)
+        #expect(states["probe"] == "ok" && states["libunwind"] == "ok" && states["ledgers"] == "ok")
+        #expect(states["ledger"] == "missing")
+        let text = try run(Products.heaptide, ["doctor", "--probe", "/no/such/probe.so", "--color", "never"])
+        #expect(text.output.contains("missing   probe      no /no/such/probe.so"))
+    }
+}

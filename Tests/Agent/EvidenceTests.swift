@@ -1,0 +1,144 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// What is left when a service has ended, and who is told.
+@Suite(.timeLimit(.minutes(2))) struct EvidenceTests {
+    private let folder = TemporaryFolder()
+
+    private var snapshots: [String] { names(in: folder.file("snapshots")) }
+    private var ledgers: [String] { names(in: folder.file("ledgers")) }
+
+    /// The functions of all suspects and healthy sites of the only snapshot, as JSON text.
+    private func analysis() throws -> String {
+        let name = try #require(snapshots.first)
+        let result = try run(
+            Products.heaptide, ["analyze", folder.file("snapshots/\(name)"), "--format", "json"])
+        #expect(result.status == 0)
+        return result.output
+    }
+
+    @Test func aKilledServiceLeavesOneSnapshotAndNoLedger() throws {
+        let holder = try holdingProgram("kill(getpid(), SIGKILL);", in: folder)
+        let result = try runService("exec \(holder)", output: folder)
+        #expect(result.status == 137)
+        #expect(snapshots.count == 1 && snapshots.allSatisfy { $0.hasSuffix("-killed.heaptide") })
+        #expect(ledgers.isEmpty)
+        #expect(try analysis().contains("hold_memory"))
+    }
+
+    @Test func aProgramKilledBelowAShellIsFoundToo() throws {
+        let holder = try holdingProgram("kill(getpid(), SIGKILL);", in: folder)
+        let result = try run(
+            Products.heaptide,
+            ["run", "--output", folder.file("snapshots"), "--", "/bin/sh", "-c", "\(holder); echo; exit 5"],
+            environment: ["HEAPTIDE_DIR": ""])
+        #expect(result.status == 5)
+        #expect(snapshots.count == 1 && snapshots.allSatisfy { $0.hasSuffix("-killed.heaptide") })
+        #expect(try analysis().contains("hold_memory"))
+    }
+
+    @Test func aCleanExitLeavesNothing() throws {
+        let holder = try holdingProgram("return 0;", in: folder)
+        #expect(try runService("exec \(holder)", output: folder).status == 0)
+        #expect(snapshots.isEmpty && ledgers.isEmpty)
+    }
+
+    @Test func aCleanExitIsKeptWhereAsked() throws {
+        let holder = try holdingProgram("return 0;", in: folder)
+        _ = try runService("exec \(holder)", output: folder, options: ["--snapshot-at-exit"])
+        #expect(snapshots.count == 1 && snapshots.allSatisfy { $0.hasSuffix("-exit.heaptide") })
+        #expect(ledgers.isEmpty)
+    }
+
+    @Test func theSnapshotComesBeforeTheLimit() throws {
+        let holder = try holdingProgram("getchar();", mebibytes: 90, in: folder)
+        mkfifo(folder.file("fifo"), 0o600)
+        let service = try Live([
+            "run", "--output", folder.file("snapshots"), "--ledgers", folder.file("ledgers"), "--memory-limit", "100M",
+            "--", "/bin/sh", "-c", "exec \(holder) < \(folder.file("fifo"))",
+        ])
+        let hold = FileHandle(forWritingAtPath: folder.file("fifo"))
+        let lines = service.errors(until: "heaptide: snapshot: ")
+        #expect(lines.last?.hasSuffix("-limit.heaptide") == true)
+        #expect(service.line() == "ready")
+        try hold?.close()
+        #expect(service.status() == 0)
+        #expect(try analysis().contains("hold_memory"))
+    }
+
+    @Test func whatCannotBeWrittenStaysInTheLedger() throws {
+        let holder = try holdingProgram("kill(getpid(), SIGKILL);", in: folder)
+        let result = try runService("rm -r \(folder.file("snapshots")); exec \(holder)", output: folder)
+        #expect(result.status == 137)
+        // The shell's own ledger and that of the program which took its place.
+        let ledger = try #require(ledgers.last)
+        #expect(result.errors.contains("stays in \(folder.file("ledgers"))/"))
+        let analysis = try run(Products.heaptide, ["analyze", folder.file("ledgers/\(ledger)")])
+        #expect(analysis.status == 0 && analysis.output.contains("hold_memory"))
+    }
+
+    @Test func anUnusableFolderIsSaidBeforeTheServiceStarts() throws {
+        write([1], to: folder.file("file"))
+        let result = try run(
+            Products.heaptide, ["run", "--output", folder.file("file"), "--", "/bin/sh", "-c", "echo started"])
+        #expect(result.status == 3)
+        #expect(result.output.isEmpty)
+        #expect(result.errors.hasPrefix("heaptide: ") && result.errors.split(separator: "\n").count == 1)
+    }
+
+    // MARK: Without the probe
+
+    @Test func aStaticProgramIsWatchedAllTheSame() throws {
+        let program = try compile("int main(void) { return 6; }", as: "static.c", flags: ["-static"], in: folder)
+        let result = try run(Products.heaptide, ["run", "--output", folder.path, "--", program])
+        #expect(result.status == 6)
+        #expect(result.errors.contains("cannot take the probe, it is linked statically"))
+        #expect(!result.errors.contains("LD_PRELOAD"))
+    }
+
+    @Test func aMissingProbeIsSaid() throws {
+        let result = try runService("exit 6", output: folder, options: ["--probe", "/no/such/probe.so"])
+        #expect(result.status == 6)
+        #expect(result.errors.contains("there is no probe (/no/such/probe.so)"))
+    }
+
+    // MARK: Hooks
+
+    @Test func theHookGetsTheEventAsJSON() throws {
+        let file = folder.file("event.json")
+        let result = try runService(
+            "kill -KILL $$", output: folder,
+            options: [
+                "--name", "shop", "--on-event", "cat > \(file); echo $HEAPTIDE_EVENT $HEAPTIDE_SNAPSHOT > \(file).env",
+            ]
+        )
+        #expect(result.status == 137)
+        let event = try #require(
+            try JSONSerialization.jsonObject(with: Data(contents(of: file))) as? [String: Any])
+        let snapshot = try #require(event["snapshot"] as? String)
+        #expect(FileManager.default.fileExists(atPath: snapshot))
+        #expect(event["name"] as? String == "shop")
+        let kind = try #require(event["event"] as? String)
+        #expect(["killed", "snapshot"].contains(kind))
+        let variables = String(decoding: contents(of: file + ".env"), as: UTF8.self)
+        #expect(["killed \(snapshot)\n", "snapshot \(snapshot)\n"].contains(variables))
+    }
+
+    @Test func aBrokenHookIsSaidOnceAndDisturbsNothing() throws {
+        let result = try runService("kill -KILL $$", output: folder, options: ["--on-event", "exit 3"])
+        #expect(result.status == 137)
+        #expect(result.errors.components(separatedBy: "--on-event exit 3: ended with status 3").count == 2)
+        #expect(snapshots.count == 1)
+    }
+
+    @Test func theWebhookIsToldByRun() async throws {
+        let listener = try Listener(answers: [204, 204])
+        let result = try runService(
+            "kill -KILL $$", output: folder, options: ["--webhook", "http://127.0.0.1:\(listener.port)/hook"])
+        #expect(result.status == 137)
+        let bodies = listener.finish()
+        #expect(bodies.count == 2)
+        #expect(bodies.contains { $0.contains("\"event\":\"killed\"") && $0.contains("-killed.heaptide") })
+    }
+}
