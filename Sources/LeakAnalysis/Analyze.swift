@@ -63,7 +63,8 @@ struct HeapFindings {
             suspect.rank = index + 1
             return suspect
         }
-        healthy = judged.filter { !$0.judgement.behaviour.isSuspicious && $0.group.live.bytes > 0 }
+        let suspected = Set(ranked.map { StackResolver.Key(function: $0.function, module: $0.module) })
+        healthy = judged.filter { !suspected.contains($0.key) && $0.group.live.bytes > 0 }
             .sorted { ($0.group.live.bytes, $1.group.function) > ($1.group.live.bytes, $0.group.function) }
             .prefix(max(0, options.maximumHealthy)).map(SiteSummary.init)
         history = Self.history(of: groups, duration: profile.duration)
@@ -71,7 +72,8 @@ struct HeapFindings {
 
     private static func history(of groups: [SiteGroup], duration: Double) -> Growth? {
         let error = groups.reduce(0) { $0 + $1.samplingError * $1.samplingError }.squareRoot()
-        let growth = LiveHistory(groups.flatMap(\.sites), duration: duration).growth(samplingError: error, freedShare: 1)
+        let growth = LiveHistory(groups.flatMap(\.sites), duration: duration).growth(
+            samplingError: error, freedShare: 1)
         return growth.pattern == .insufficient ? nil : growth
     }
 }
@@ -138,15 +140,15 @@ extension Candidate {
     fileprivate var reason: String {
         let freed = Figures.percent(group.freedShare)
         switch judgement.behaviour {
-        case .startUp: return "born at the beginning, next to nothing since"
+        case .startUp: return "born mostly at the beginning"
         case .turnover: return "turns over: \(freed) freed, nothing outlives what is freed"
         case .shrinking: return "shrinks"
         case .sparse: return "too few samples to judge"
         case .steady:
             let rate = Figures.interval(judgement.history.low, judgement.history.high)
             return judgement.history.pattern == .insufficient
-                ? "no sign of growth" : "does not grow: \(rate), \(freed) freed"
-        case .accumulating, .reallocating, .growing, .backlog, .filling: return "grows"
+                ? "no sign of growth" : "does not visibly grow: \(rate), \(freed) freed"
+        case .accumulating, .reallocating, .growing, .backlog, .filling: return "grows, but little speaks for a leak"
         }
     }
 }

@@ -33,7 +33,8 @@ struct Confidence: Sendable {
 
     init(_ candidate: Candidate, in context: Context) {
         evidence = [
-            Self.growth(candidate), Self.survivors(candidate), Self.freed(candidate), Self.reallocation(candidate),
+            Self.growth(candidate), Self.survivors(candidate, context), Self.freed(candidate),
+            Self.reallocation(candidate),
             Self.share(candidate, context), Self.samples(candidate, context), Self.agreement(candidate),
             Self.baseline(candidate, context), Self.observation(context),
         ].compactMap(\.self)
@@ -80,6 +81,7 @@ struct Candidate: Sendable {
     var judgement: Judgement
 
     var rate: Rate { judgement.rate }
+    var key: StackResolver.Key { .init(function: group.function, module: group.module) }
     func share(of context: Context) -> Double {
         context.candidatesRate > 0 ? (rate.value / context.candidatesRate).clamped(to: 0...1) : 0
     }
@@ -100,7 +102,7 @@ extension Confidence {
         return Evidence(kind: .growth, text: "live bytes rise in a line\(since) by \(rise)", weight: 1.5)
     }
 
-    private static func survivors(_ candidate: Candidate) -> Evidence? {
+    private static func survivors(_ candidate: Candidate, _ context: Context) -> Evidence? {
         let survivors = candidate.judgement.survivors
         let age = Figures.duration(survivors.cutoff)
         let older = survivors.cutoff > 0 ? "blocks older than \(age), beyond which next to none is freed," : "blocks"
@@ -115,12 +117,12 @@ extension Confidence {
         case .fading:
             return Evidence(kind: .survivors, text: "ever fewer \(older) are born: it may be filling up", weight: -1)
         case .spread(let rate, let onset, let even):
-            let since = onset > 0 ? "since second \(Figures.decimal(onset, places: 1))" : "since the start"
+            let since =
+                onset > context.duration / 50 ? "since second \(Figures.decimal(onset, places: 1))" : "since the start"
             let how = even ? "evenly \(since)" : "all the time, in waves"
+            let speed = "\(Figures.rate(rate.value)) (\(Figures.interval(rate.low, rate.high)))"
             return Evidence(
-                kind: .survivors,
-                text: "\(older) were born \(how): \(Figures.rate(rate.value)) (\(Figures.interval(rate.low, rate.high)))",
-                weight: even && !isFew ? 1.5 : 0.75)
+                kind: .survivors, text: "\(older) were born \(how): \(speed)", weight: even && !isFew ? 1.5 : 0.75)
         }
     }
 
@@ -159,9 +161,9 @@ extension Confidence {
         let rate = candidate.rate
         let error = rate.value > 0 ? rate.error / rate.value : 1
         let points = error > 0.5 ? -1.5 : error > 0.25 ? -0.5 : error < 0.1 ? 0.25 : 0
+        let blocks = Figures.count(Double(count), "sampled block")
         return Evidence(
-            kind: .samples,
-            text: "rests on \(Figures.count(Double(count), "sampled block")): the rate is known to ±\(Figures.percent(1.96 * error))",
+            kind: .samples, text: "rests on \(blocks): the rate is known to ±\(Figures.percent(1.96 * error))",
             weight: points)
     }
 

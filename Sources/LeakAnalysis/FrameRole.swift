@@ -40,8 +40,10 @@ extension FrameRole {
 
     private static let allocators = [
         "operator new", "swift_alloc", "swift_slowAlloc", "swift_bufferAllocate", "swift_initStackObject",
-        "__rust_alloc", "__rust_realloc", "__rdl_", "__rg_", "alloc::alloc::", "std::allocator<", "std::allocator_traits<",
-        "std::__new_allocator<", "__gnu_cxx::new_allocator<", "std::__allocate_guarded", "je_", "tc_", "mi_", "g_malloc",
+        "__rust_alloc", "__rust_realloc", "__rdl_", "__rg_", "alloc::alloc::", "std::allocator<",
+        "std::allocator_traits<",
+        "std::__new_allocator<", "__gnu_cxx::new_allocator<", "std::__allocate_guarded", "je_", "tc_", "mi_",
+        "g_malloc",
         "g_realloc", "g_slice_", "g_strdup", "PyMem_", "_PyMem_", "PyObject_Malloc", "PyObject_Realloc",
         "PyObject_Calloc", "_PyObject_Malloc", "sqlite3Malloc", "sqlite3Realloc", "sqlite3DbMalloc", "sqlite3DbRealloc",
         "posix_memalign", "aligned_alloc", "memalign", "strdup", "strndup", "asprintf", "vasprintf",

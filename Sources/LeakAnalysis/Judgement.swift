@@ -49,15 +49,18 @@ struct Judgement: Sendable {
         let error = group.samplingError
         let isJudged = sampleCount >= Self.fewestSamples || group.live.bytes > 0 && error < group.live.bytes / 10
         guard isJudged else { return }
-        history = LiveHistory(group.sites, duration: duration).growth(samplingError: error, freedShare: group.freedShare)
+        history = LiveHistory(group.sites, duration: duration).growth(
+            samplingError: error, freedShare: group.freedShare)
         survivors = Survivors(of: group, duration: duration)
         behaviour = judge(group)
-        if behaviour.isSuspicious { rate = bestRate() }
+        if behaviour.isSuspicious { rate = bestRate(movingShare: group.movingShare) }
     }
 
     var isRising: Bool { history.pattern == .linear && history.low > 0 }
     var historyRate: Rate {
-        Rate(value: history.perSecond, error: max(history.high - history.perSecond, history.perSecond - history.low) / 1.96)
+        Rate(
+            value: history.perSecond,
+            error: max(history.high - history.perSecond, history.perSecond - history.low) / 1.96)
     }
     var survivorRate: Rate? {
         guard case .spread(let rate, _, _) = survivors.births else { return nil }
@@ -86,12 +89,16 @@ struct Judgement: Sendable {
         }
     }
 
-    /// Of the two estimates the more precise one. Survivors count only where they are nearly all of the group: they
-    /// do not see blocks that move.
-    private func bestRate() -> Rate {
+    /// Of the two estimates the more precise one.
+    ///
+    /// Survivors count only where they are nearly all of the group, since they do not see blocks that move. A few such
+    /// blocks beside them are the storage of the collection that holds the others, and grow as those do.
+    private func bestRate(movingShare: Double) -> Rate {
         guard let survivorRate else { return historyRate }
-        guard isRising else { return survivorRate }
-        let isWhole = survivors.coverage >= 0.9
-        return isWhole && survivorRate.error <= historyRate.error ? survivorRate : historyRate
+        let scale = 1 / (1 - min(movingShare, 0.25))
+        let whole = Rate(value: survivorRate.value * scale, error: survivorRate.error * scale)
+        guard isRising else { return whole }
+        let isWhole = survivors.coverage + movingShare >= 0.9 && movingShare <= 0.25
+        return isWhole && whole.error <= historyRate.error ? whole : historyRate
     }
 }

@@ -267,7 +267,8 @@ public struct SamplingSummary: Sendable, Codable, Equatable {
     public var probeTimeShare: Double
 
     package init(
-        interval: Double, isExact: Bool = false, liveSamples: Int, sites: Int, liveBytes: Double, allocatedBytes: Double,
+        interval: Double, isExact: Bool = false, liveSamples: Int, sites: Int, liveBytes: Double,
+        allocatedBytes: Double,
         freedBytes: Double, probeTimeShare: Double = 0
     ) {
         self.interval = interval

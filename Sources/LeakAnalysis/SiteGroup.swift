@@ -27,10 +27,12 @@ struct SiteGroup: Sendable {
     /// Sites whose blocks move to larger ones.
     var movingSites: [Site] { sites.filter(\.movesToLargerBlocks) }
 
-    /// Most live bytes are of blocks that move.
-    var movesToLargerBlocks: Bool {
-        live.bytes > 0 && movingSites.reduce(0) { $0 + $1.live.bytes } >= live.bytes / 2
+    /// Share of the live bytes that is of blocks that move, 0…1.
+    var movingShare: Double {
+        live.bytes > 0 ? (movingSites.reduce(0) { $0 + $1.live.bytes } / live.bytes).clamped(to: 0...1) : 0
     }
+
+    var movesToLargerBlocks: Bool { movingShare >= 0.5 }
 }
 
 extension Site {

@@ -24,7 +24,20 @@ struct StackResolver {
         let owner = frames[index]
         let key = Key(function: FunctionName(owner.function).owner, module: owner.module)
         if showsFoldedFrames { return (key, frames) }
-        return (key, frames[index...].enumerated().filter { $0.offset == 0 || $0.element.role.isShown }.map(\.element))
+        return (key, Self.folded(frames[index...]))
+    }
+
+    /// The first frame and the program's own ones after it, those of one function in a row (closures, inlined parts,
+    /// recursion) only once.
+    private static func folded(_ frames: ArraySlice<StackFrame>) -> [StackFrame] {
+        var shown: [StackFrame] = []
+        var owner = ""
+        for frame in frames where shown.isEmpty || frame.role.isShown {
+            let name = FunctionName(frame.function).owner
+            if name != owner { shown.append(frame) }
+            owner = name
+        }
+        return shown
     }
 
     /// The innermost frame of the program itself. A constructor only does what its caller asked for; where there is

@@ -160,7 +160,8 @@ private func losses(_ profile: HeapProfile?) -> [String] {
     var lines = profile.warnings
     lines += losses.filter { $0.count > 0 }.map { "\(Figures.count(Double($0.count))) \($0.text)" }
     if sampling.thinnings > 0 {
-        lines.append("the sample table was thinned \(Figures.count(Double(sampling.thinnings), "time")); estimates stay unbiased")
+        let times = Figures.count(Double(sampling.thinnings), "time")
+        lines.append("the sample table was thinned \(times); estimates stay unbiased")
     }
     if !sampling.hasUnwinder {
         lines.append("the probe found no libunwind: stacks are the caller alone")

@@ -76,13 +76,13 @@ struct Page {
     }
 }
 
-/// A row of bars, one for each value, the highest filling its line: `▁▃█`.
+/// A row of bars, one for each value, the highest filling its line, `·` for none: `▁▃█·`.
 func sparkline(_ values: [Double]) -> String {
     let bars = Array("▁▂▃▄▅▆▇█")
     guard let highest = values.filter(\.isFinite).max(), highest > 0 else { return "" }
     return String(
         values.map { value in
-            guard value > 0, value.isFinite else { return " " }
+            guard value > 0, value.isFinite else { return "·" }
             return bars[min(bars.count - 1, Int((value / highest * Double(bars.count - 1)).rounded()))]
         })
 }

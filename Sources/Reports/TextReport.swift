@@ -85,14 +85,15 @@ struct TextReport {
 
     private mutating func write(_ suspect: Suspect) {
         let style: Page.Style = suspect.confidenceLabel == .low ? .plain : .bold
-        let confidence = "\(suspect.confidenceLabel.rawValue) confidence \(Figures.decimal(suspect.confidence, places: 2))"
+        let confidence =
+            "\(suspect.confidenceLabel.rawValue) confidence \(Figures.decimal(suspect.confidence, places: 2))"
         page.split("\(suspect.rank)  \(suspect.function)", confidence, indent: 0, style: style)
         let stacks = suspect.sites == 1 ? nil : "from \(suspect.sites) stacks"
         detail(
             "holds",
             [
-                "\(Figures.bytes(suspect.liveBytes)) in \(Figures.count(suspect.liveCount, "block")) of \(Figures.bytes(suspect.averageSize)) on average",
-                stacks,
+                "\(Figures.bytes(suspect.liveBytes)) in \(Figures.count(suspect.liveCount, "block"))"
+                    + " of \(Figures.bytes(suspect.averageSize)) on average", stacks,
             ])
         detail(
             "grows",

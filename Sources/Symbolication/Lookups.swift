@@ -3,29 +3,29 @@
 /// All that a file tells (symbols, units, functions, inlined calls) is walked once, and whatever has a code range asks
 /// here which addresses it covers. So nothing of the file is indexed or kept, however large it is, and a
 /// `.debug_aranges` section, which clang and swiftc do not write, is not missed.
-struct Lookups {
-    let addresses: [UInt64]
+package struct Lookups {
+    package let addresses: [UInt64]
 
-    init(_ addresses: some Sequence<UInt64>) {
+    package init(_ addresses: some Sequence<UInt64>) {
         self.addresses = Array(Set(addresses)).sorted()
     }
 
-    var indices: Range<Int> { addresses.indices }
+    package var indices: Range<Int> { addresses.indices }
 
     /// First index whose address is at least `address`. O(log n).
-    func firstIndex(from address: UInt64) -> Int {
+    package func firstIndex(from address: UInt64) -> Int {
         Self.partition(indices) { addresses[$0] >= address }
     }
 
     /// Indices of the addresses from `start` up to but not including `end`; empty where `end` ≤ `start`. O(log n).
-    func indices(from start: UInt64, to end: UInt64) -> Range<Int> {
+    package func indices(from start: UInt64, to end: UInt64) -> Range<Int> {
         let first = firstIndex(from: start)
         guard first < addresses.count, addresses[first] < end else { return first..<first }
         return first..<firstIndex(from: end)
     }
 
     /// The part of `indices`, ascending, whose addresses lie from `start` up to but not including `end`. O(log n).
-    func slice(of indices: [Int], from start: UInt64, to end: UInt64) -> ArraySlice<Int> {
+    package func slice(of indices: [Int], from start: UInt64, to end: UInt64) -> ArraySlice<Int> {
         let first = Self.partition(indices.indices) { addresses[indices[$0]] >= start }
         guard first < indices.count, addresses[indices[first]] < end else { return [] }
         return indices[first..<Self.partition(indices.indices) { addresses[indices[$0]] >= end }]

@@ -25,7 +25,7 @@ final class Listener: Sendable {
                 let body = Self.request(client)
                 bodies.withLock { $0.append(body) }
                 let reply = Array("HTTP/1.1 \(answer) Answer\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".utf8)
-                _ = send(client, reply, reply.count, Int32(MSG_NOSIGNAL.rawValue))
+                _ = send(client, reply, reply.count, Int32(MSG_NOSIGNAL))
                 close(client)
             }
         }
@@ -80,7 +80,7 @@ final class Listener: Sendable {
 
     /// The bodies received, when all answers are given or nobody will come any more.
     func finish() -> [String] {
-        shutdown(socket, Int32(SHUT_RDWR.rawValue))
+        shutdown(socket, Int32(SHUT_RDWR))
         pthread_join(thread, nil)
         close(socket)
         return work.bodies.withLock { $0 }

@@ -121,7 +121,9 @@ import Testing
     @Test func aFolderThatCannotBeMadeIsSaidOnce() throws {
         let result = try idle("HEAPTIDE_DIR=/proc/none exec ./program")
         #expect(result.status == 0)
-        #expect(result.errors == "heaptide-probe: cannot make the folder HEAPTIDE_DIR: /proc/none; this process is not recorded\n")
+        #expect(
+            result.errors
+                == "heaptide-probe: cannot make the folder HEAPTIDE_DIR: /proc/none; this process is not recorded\n")
     }
 
     @Test func aClosedStandardErrorIsLeftAlone() throws {

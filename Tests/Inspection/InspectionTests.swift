@@ -9,9 +9,8 @@ import Testing
     private let folder = TemporaryFolder()
 
     /// A ledger of one steady leak: 100 KiB every 0.1 s for a minute.
-    private func ledger(exited: Bool = false) -> LedgerBuilder {
+    private func ledger() -> LedgerBuilder {
         var ledger = LedgerBuilder(duration: 60)
-        if exited { ledger.header.state = 2 }
         ledger.module("/opt/shop/bin/shop", at: 0x1000, size: 0x10000)
         let leak = ledger.site([0x1100, 0x1200])
         for index in 0..<600 { ledger.live(leak, size: 102_400, at: Double(index) * 0.1) }
@@ -48,7 +47,10 @@ import Testing
         #expect(contents.process.pid == 4242)
         #expect(contents.process.name == "shop")
         #expect(contents.profile?.samples.count == 600)
-        #expect(try Inspection.open(path(ledger(exited: true))).process.trigger == "exit")
+        var bytes = ledger().bytes()
+        bytes[28] = 2  // hl_header.state: HL_STATE_EXITED
+        write(bytes, to: folder.file("exited.ledger"))
+        #expect(try Inspection.open(folder.file("exited.ledger")).process.trigger == "exit")
     }
 
     @Test func aSnapshotGivesGrowthAndTimeToTheLimit() throws {

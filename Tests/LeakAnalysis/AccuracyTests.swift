@@ -46,9 +46,11 @@ import Testing
         #expect(covered >= 85, "the 95% interval holds")
     }
 
-    @Test(arguments: observations + [5, 8, 11, 12, 20, 27, 40, 100].map {
-        Observation(duration: $0, interval: 65_536, tolerance: 0)
-    })
+    @Test(
+        arguments: observations
+            + [5, 8, 11, 12, 20, 27, 40, 100].map {
+                Observation(duration: $0, interval: 65_536, tolerance: 0)
+            })
     func healthyServiceHasNoSuspect(_ observation: Observation) {
         for seed in 0..<Self.seeds {
             let (_, report) = observe(.healthy, seed, observation)

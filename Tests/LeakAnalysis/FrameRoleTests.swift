@@ -1,13 +1,14 @@
 import HeapProfile
-import Testing
-
 @testable import LeakAnalysis
+import Testing
 
 @Suite struct FrameRoleTests {
     static let functions: [(String, FrameRole)] = [
-        ("malloc", .allocator), ("operator new(unsigned long)", .allocator), ("operator new[](unsigned long)", .allocator),
+        ("malloc", .allocator), ("operator new(unsigned long)", .allocator),
+        ("operator new[](unsigned long)", .allocator),
         ("zmalloc", .allocator), ("ztrycalloc_usable_internal", .allocator), ("xrealloc", .allocator),
-        ("ngx_palloc", .allocator), ("je_malloc", .allocator), ("g_malloc0", .allocator), ("PyMem_RawMalloc", .allocator),
+        ("ngx_palloc", .allocator), ("je_malloc", .allocator), ("g_malloc0", .allocator),
+        ("PyMem_RawMalloc", .allocator),
         ("swift_allocObject", .allocator), ("swift_slowAlloc", .allocator), ("__rust_alloc", .allocator),
         ("alloc::alloc::exchange_malloc", .allocator), ("Pool::alloc(unsigned long)", .allocator),
         ("std::__new_allocator<Event>::allocate(unsigned long, void const*)", .allocator),
@@ -15,11 +16,16 @@ import Testing
         ("void std::vector<Event, std::allocator<Event> >::_M_realloc_insert<Event const&>(Event const&)", .container),
         ("std::pair<std::__detail::_Node_iterator<int>, bool> std::_Hashtable<int>::_M_emplace(int&&)", .container),
         ("Swift.Array.append(__owned A) -> ()", .container),
-        ("generic specialization <App.Event> of Swift._ArrayBuffer._consumeAndCreateNew() -> Swift._ArrayBuffer<A>", .container),
-        ("alloc::raw_vec::RawVec<T,A>::grow_one", .container), ("hashbrown::raw::RawTable<T,A>::reserve_rehash", .container),
+        (
+            "generic specialization <App.Event> of Swift._ArrayBuffer._consumeAndCreateNew() -> Swift._ArrayBuffer<A>",
+            .container
+        ),
+        ("alloc::raw_vec::RawVec<T,A>::grow_one", .container),
+        ("hashbrown::raw::RawTable<T,A>::reserve_rehash", .container),
         ("<alloc::vec::Vec<T> as core::iter::Extend<T>>::extend", .application),
         ("Foundation.Data.append(Foundation.Data) -> ()", .runtime), ("swift_job_run", .runtime),
-        ("__libc_start_main", .runtime), ("std::rt::lang_start_internal", .runtime), ("_dispatch_worker_thread", .runtime),
+        ("__libc_start_main", .runtime), ("std::rt::lang_start_internal", .runtime),
+        ("_dispatch_worker_thread", .runtime),
         ("App.Event.__allocating_init(id: Swift.Int) -> App.Event", .constructor),
         ("App.Event.init(id: Swift.Int) -> App.Event", .constructor), ("Event::Event(Event const&)", .constructor),
         ("ns::Box<int>::Box(int)", .constructor), ("app::event::Event::new", .constructor),
@@ -47,7 +53,10 @@ import Testing
     }
 
     @Test(arguments: [
-        ("closure #1 (inout [Swift.String : [App.Event]]) -> () in static App.Tracker.record() -> ()", "App.Tracker.record"),
+        (
+            "closure #1 (inout [Swift.String : [App.Event]]) -> () in static App.Tracker.record() -> ()",
+            "App.Tracker.record"
+        ),
         ("generic specialization <Swift.Int> of closure #2 () -> A in App.run<A>(A) -> ()", "App.run<A>"),
         ("void std::vector<Event>::push_back(Event const&)", "std::vector<Event>::push_back"),
         ("Matrix::operator()(int, int)", "Matrix::operator()(int, int)"),
@@ -61,7 +70,9 @@ import Testing
     /// Whatever a symbol table holds.
     @Test func anyNameIsSurvived() {
         let long = String(repeating: "A<", count: 100_000)
-        for name in [long, "\u{0}\u{1B}[2J", "closure #1 in ", " in  of  for ", "operator", "generic specialization <", ">)"] {
+        for name in [
+            long, "\u{0}\u{1B}[2J", "closure #1 in ", " in  of  for ", "operator", "generic specialization <", ">)",
+        ] {
             _ = FrameRole(of: Frame(function: name, module: name))
         }
     }

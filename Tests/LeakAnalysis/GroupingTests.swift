@@ -57,6 +57,12 @@ import Testing
         #expect(found.map(\.function) == ["App.Tracker.record() -> ()"])
     }
 
+    @Test func aFunctionStandsOnlyOnceInARow() throws {
+        let suspect = try #require(
+            suspects([["malloc", "closure #1 () -> () in f() -> ()", "f() -> ()", "g()", "g()", "f() -> ()"]]).first)
+        #expect(suspect.stack.map(\.function) == ["closure #1 () -> () in f() -> ()", "g()", "f() -> ()"])
+    }
+
     @Test func foldedFramesAreKeptOnRequest() throws {
         let stack = ["malloc", "Event::Event()", "Tracker::record()", "start_thread"]
         let suspect = try #require(suspects([stack], showsFoldedFrames: true).first)

@@ -25,7 +25,9 @@ struct HeapSimulator {
     }
 
     /// One block that is allocated at `birth` and freed at `death`, if that is before the end.
-    mutating func allocate(_ site: Int, size: Double, at birth: Double, until death: Double = .infinity, thread: Int32 = 1) {
+    mutating func allocate(
+        _ site: Int, size: Double, at birth: Double, until death: Double = .infinity, thread: Int32 = 1
+    ) {
         let probability = probability(size)
         guard birth < duration, unit() < probability else { return }
         sites[site].blocks.append(
@@ -105,31 +107,39 @@ private struct SimulatedSite {
     var stack: [String]
     var blocks: [Block] = []
 
-    /// Checkpoints as the probe writes them: each touch first fills the periods that are over with the value so far,
-    /// and when 32 are written every second one is kept and the period doubles.
     func record(stack: [CodeAddress], duration: Double) -> Site {
         var site = Site(stack: stack, first: duration)
-        var touches: [(time: Double, bytes: Double)] = []
         for block in blocks {
-            touches.append((block.birth, block.bytes))
             site.allocated.add(block.bytes, block.weight)
             site.first = min(site.first, block.birth)
             site.last = max(site.last, block.birth)
             if block.death < duration {
-                touches.append((block.death, -block.bytes))
                 site.freed.add(block.bytes, block.weight)
                 site.lifetimes[octave(block.death - block.birth)] += 1
             } else {
                 site.live.add(block.bytes, block.weight)
             }
         }
-        touches.sort { $0.time < $1.time }
-        var live = 0.0
-        for touch in touches {
-            while Double(site.history.count + 1) * site.historyPeriod <= touch.time { site.appendCheckpoint(live) }
-            live += touch.bytes
-        }
+        addHistory(to: &site, duration: duration)
         return site
+    }
+
+    /// Checkpoints as the probe leaves them: each touch fills the periods that are over with the value so far, and when
+    /// 32 are written every second one is kept and the period doubles.
+    private func addHistory(to site: inout Site, duration: Double) {
+        let last = blocks.reduce(0) { max($0, $1.birth, $1.death < duration ? $1.death : 0) }
+        while last >= 32 * site.historyPeriod { site.historyPeriod *= 2 }
+        let period = site.historyPeriod
+        var changes = [Double](repeating: 0, count: Int(last / period) + 1)
+        for block in blocks {
+            changes[Int(block.birth / period)] += block.bytes
+            if block.death < duration { changes[Int(block.death / period)] -= block.bytes }
+        }
+        var live = 0.0
+        for change in changes.dropLast() {
+            live += change
+            site.history.append(Float(live))
+        }
     }
 
     private func octave(_ lifetime: Double) -> Int {
@@ -140,15 +150,6 @@ private struct SimulatedSite {
             index += 1
         }
         return index
-    }
-}
-
-extension Site {
-    fileprivate mutating func appendCheckpoint(_ live: Double) {
-        history.append(Float(live))
-        guard history.count == 32 else { return }
-        history = stride(from: 1, to: 32, by: 2).map { history[$0] }
-        historyPeriod *= 2
     }
 }
 

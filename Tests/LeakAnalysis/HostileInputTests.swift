@@ -12,7 +12,7 @@ import TimeSeries
 
     @Test func anyInputGivesAFiniteReport() {
         let original = SimulatedService(.splitLeak, seed: 1, duration: 12)
-        for seed in 0..<400 as Range<UInt64> {
+        for seed in 0..<200 as Range<UInt64> {
             var random = SplitMix64(seed: seed)
             var profile = original.profile
             for _ in 0..<Int.random(in: 1...40, using: &random) { damage(&profile, &random) }
@@ -60,7 +60,8 @@ import TimeSeries
         case 5: profile.sites[site].history = [Float(value), .nan, 1, -.infinity, 1e30, 2, 3, 4, 5]
         case 6: profile.sites[site].lifetimes = Array(repeating: .max, count: Int.random(in: 0...60, using: &random))
         case 7: profile.sites[site].first = value
-        case 8: profile.sites[site].stack = [CodeAddress(module: .max, offset: .max), CodeAddress(module: -7, offset: 0)]
+        case 8:
+            profile.sites[site].stack = [CodeAddress(module: .max, offset: .max), CodeAddress(module: -7, offset: 0)]
         case 9: profile.samples[sample].birth = value
         case 10: profile.samples[sample].weight = Float(value)
         case 11: profile.samples[sample].size = .max

@@ -12,7 +12,7 @@ private let megabyte = 1e6
 
 /// A way to leak, or none, beside the healthy memory that every service has.
 enum Scenario: String, CaseIterable, Sendable {
-    case healthy, pureLeak, splitLeak, partialLeak, doublingVectors, threadLists, leakSinceDeploy
+    case healthy, pureLeak, splitLeak, partialLeak, doublingVectors, threadLists, leakSinceDeploy, growingArrays
     /// The whole service sits in one function with its leak: start-up table and leak are one site.
     case leakAtStartUpSite
 
@@ -44,7 +44,8 @@ extension HeapSimulator {
 
         // Full after 3 to 5 seconds. What is used again stays longer: lifetimes have a tail.
         let cache = addSite([
-            "operator new(unsigned long)", "std::list<Session>::emplace_front()", "SessionCache::use(unsigned int)", "main",
+            "operator new(unsigned long)", "std::list<Session>::emplace_front()", "SessionCache::use(unsigned int)",
+            "main",
         ])
         let filled = 3 + 2 * unit()
         let lifetime = { (birth: Double, heap: inout HeapSimulator) in
@@ -54,7 +55,9 @@ extension HeapSimulator {
         stream(cache, rate: rate, size: 2000, from: 0, to: filled, lifetime: lifetime)
         stream(cache, rate: rate / 1.3, size: 2000, from: filled, lifetime: lifetime)
 
-        let buffers = addSite(["malloc", "std::vector<char>::vector(unsigned long)", "renderResponse(Product const&)", "main"])
+        let buffers = addSite([
+            "malloc", "std::vector<char>::vector(unsigned long)", "renderResponse(Product const&)", "main",
+        ])
         stream(buffers, rate: 4 * megabyte, size: 8000, from: 0.5) { _, heap in heap.exponential(0.005) }
 
         addQueue("MailQueue::follow(double)", period: 4)
@@ -105,6 +108,10 @@ extension HeapSimulator {
             return rate / 6
         case .doublingVectors:
             return addDoublingVectors(rate: rate, tail: tail)
+        case .growingArrays:
+            // Events of their own, and the arrays of pointers to them.
+            stream(addSite(["swift_allocObject"] + tail), rate: rate * 0.92, size: 144)
+            return rate * 0.92 + addDoublingVectors(rate: rate * 0.06, tail: tail)
         case .leakSinceDeploy:
             stream(addSite(["operator new(unsigned long)"] + tail), rate: rate, size: 144, from: duration * 0.3)
             return rate
@@ -118,10 +125,11 @@ extension HeapSimulator {
 
     /// Many users' vectors of events of 144 bytes, each at its own pace, each doubling its storage when it is full.
     private mutating func addDoublingVectors(rate: Double, tail: [String]) -> Double {
-        let site = addSite([
-            "operator new(unsigned long)", "std::__new_allocator<Event>::allocate(unsigned long, void const*)",
-            "void std::vector<Event, std::allocator<Event> >::_M_realloc_insert<Event const&>(Event const&)",
-        ] + tail)
+        let site = addSite(
+            [
+                "operator new(unsigned long)", "std::__new_allocator<Event>::allocate(unsigned long, void const*)",
+                "void std::vector<Event, std::allocator<Event> >::_M_realloc_insert<Event const&>(Event const&)",
+            ] + tail)
         let users = 1000
         let paces = (0..<users).map { _ in exponentiate(-4 * unit()) }
         let eventsPerSecond = rate / 144 / paces.reduce(0, +)

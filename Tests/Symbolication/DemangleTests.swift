@@ -12,7 +12,7 @@ struct DemangleTests {
                 "UserActivityTracker.record(user:action:)"
             ),
             ("$s20FoundationEssentials6LocaleV14currencySymbolSSSgvg", "Locale.currencySymbol.getter"),
-            ("$sSlsE5countSivg", "Collection.count.getter"),
+            ("$sSlsE5countSivg", "Swift.Collection.count.getter"),
             (
                 "$s11SwiftSyntax024FunctionEffectSpecifiersB0V12throwsClauseAA06ThrowsgB0VSgvM.resume.0",
                 "FunctionEffectSpecifiersSyntax.throwsClause.modify"
@@ -22,6 +22,9 @@ struct DemangleTests {
                     + "yy8SWBMacro20MacroEvaluationScopeC_7SWBCore0E18GenerationDelegate_ptYaFTf4nen_nAA06Phasedf5BasedevW0"
                     + "C_Tg5", "XCTestHostTaskProducer.generateTestHostTasks(_:_:)"
             ),
+            // Of the standard library's type, but a function of another module; and of a program's own type.
+            ("$sSS20FoundationEssentialsE8EncodingV11japaneseEUCACvpZ", "static String.Encoding.japaneseEUC"),
+            ("$sSa6appendyyxnF", "Swift.Array.append(_:)"),
             // C++
             ("_Z3foov", "foo()"),
             ("_ZN3FooC4Ev", "Foo::Foo()"),
@@ -159,6 +162,6 @@ struct DemangleTests {
             "main.swift", #"for name in CommandLine.arguments.dropFirst() { print(demangle(name)) }"#)
         try workshop.run(["swiftc", "-static-stdlib", "main.swift"] + files + ["-o", "program"])
         let output = try workshop.run([workshop.file("program"), "$sSlsE5countSivg", "_Z3foov", "_RNvC3foo3bar"])
-        #expect(output == "Collection.count.getter\nfoo()\nfoo::bar\n")
+        #expect(output == "Swift.Collection.count.getter\nfoo()\nfoo::bar\n")
     }
 }

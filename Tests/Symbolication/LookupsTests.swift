@@ -1,7 +1,6 @@
+import Symbolication
 import TestSupport
 import Testing
-
-@testable import Symbolication
 
 struct LookupsTests {
     /// Every range over a small address space, against a linear scan.

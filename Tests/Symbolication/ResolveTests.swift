@@ -1,4 +1,3 @@
-import Foundation
 import HeapProfile
 import Symbolication
 import Testing
@@ -162,19 +161,33 @@ struct ResolveTests {
         #expect(try resolve("program", in: workshop) == [["last program.c:2"]])
     }
 
-    /// The C library of this very process, with or without its debug file: readers look for the names they call.
-    @Test(arguments: ["malloc", "calloc", "realloc", "posix_memalign"])
-    func allocatorOfTheCLibrary(name: String) throws {
-        let function = try #require(dlsym(nil, name))
-        // Swift does not import dladdr: the lowest address of the file's mappings is that of its start.
-        let maps = try String(contentsOfFile: "/proc/self/maps", encoding: .utf8).split(separator: "\n")
-        let file = try #require(maps.first { $0.hasSuffix("/libc.so.6") }, "no glibc in this process")
-        let path = try #require(file.split(separator: " ").last.map(String.init))
-        let start = try #require(file.split(separator: "-").first.flatMap { UInt64($0, radix: 16) })
-        let offset = UInt64(UInt(bitPattern: function)) - start
-        let address = CodeAddress(module: 0, offset: offset + 5)
-        var symbolicator = Symbolicator()
-        let table = symbolicator.resolve([address], in: [Module(path: path)])
-        #expect(table.frames[address]?.last?.function == name)
+    /// The machine's C library, with or without its debug file: readers look for the names they call.
+    @Test func allocatorOfTheCLibrary() throws {
+        let names = ["malloc", "calloc", "realloc", "posix_memalign"]
+        let workshop = try Workshop()
+        try workshop.write(
+            "program.c",
+            """
+            #define _GNU_SOURCE
+            #include <dlfcn.h>
+            #include <stdio.h>
+            int main(int count, char **names) {
+                for (int i = 1; i < count; i++) {
+                    Dl_info info;
+                    char *function = dlsym(RTLD_DEFAULT, names[i]);
+                    if (!function || !dladdr(function, &info)) return 1;
+                    printf("%s %lx\\n", info.dli_fname, (unsigned long)(function - (char *)info.dli_fbase));
+                }
+            }
+            """)
+        try workshop.run(["clang", "program.c", "-ldl", "-o", "program"])
+        for (name, line) in zip(names, try workshop.run([workshop.file("program")] + names).split(separator: "\n")) {
+            let parts = line.split(separator: " ")
+            let start = try #require(UInt64(parts[1], radix: 16))
+            let address = CodeAddress(module: 0, offset: start + 5)
+            var symbolicator = Symbolicator()
+            let table = symbolicator.resolve([address], in: [Module(path: String(parts[0]))])
+            #expect(table.frames[address]?.last?.function == name)
+        }
     }
 }

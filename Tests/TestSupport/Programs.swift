@@ -61,7 +61,9 @@ public func findProgram(_ names: String...) -> String? {
 }
 
 /// Compiles C or C++ (by `name`'s ending) into `folder`; returns the path of what came out.
-public func compile(_ source: String, as name: String, flags: [String] = [], in folder: TemporaryFolder) throws -> String {
+public func compile(_ source: String, as name: String, flags: [String] = [], in folder: TemporaryFolder) throws
+    -> String
+{
     let isCxx = name.hasSuffix(".cpp")
     guard let compiler = isCxx ? findProgram("g++", "clang++") : findProgram("gcc", "clang") else {
         throw CompileError(description: "no C or C++ compiler in PATH")

@@ -1,0 +1,96 @@
+import LeakAnalysis
+import TimeSeries
+
+/// Reports such as the analysis makes, with fixed figures.
+enum SampleReports {
+    static let record = "UserActivityTracker::record(std::string const&, std::basic_string_view<char>)"
+
+    static var leak: LeakReport {
+        let tracker = Suspect(
+            rank: 1, confidence: 0.702, function: record, module: "activity-service-cxx", liveBytes: 125_829_120,
+            liveCount: 838_860, bytesPerSecond: 2_097_152, low: 1_992_000, high: 2_202_000, growthShare: 0.97,
+            freedShare: 0,
+            ages: Ages(
+                youngest: 0.012, median: 30.4, oldest: 60.1, births: (0..<24).map { 5e6 + Double($0 % 3) * 4e5 }),
+            stack: [
+                StackFrame(
+                    function: record, module: "activity-service-cxx", file: "/src/user_activity_tracker.hpp", line: 41),
+                StackFrame(
+                    function: "ActivityService::trackUser(std::linear_congruential_engine<unsigned long, 48271ul, "
+                        + "0ul, 2147483647ul>&)",
+                    module: "activity-service-cxx", file: "/src/service.hpp", line: 80),
+                StackFrame(function: "ActivityService::serve(int)", module: "activity-service-cxx"),
+            ],
+            evidence: [
+                Evidence(
+                    kind: .growth, text: "live bytes rise in a line by 2 MiB/s (1.90 MiB/s to 2.10 MiB/s)", weight: 1.5),
+                Evidence(
+                    kind: .survivors,
+                    text: "blocks older than 134 ms, beyond which next to none is freed, were born evenly "
+                        + "since the start: 2 MiB/s (1.90 MiB/s to 2.10 MiB/s)",
+                    weight: 1.5),
+                Evidence(kind: .samples, text: "rests on 1,920 sampled blocks: the rate is known to ±5%", weight: 0.25),
+                Evidence(
+                    kind: .agreement, text: "the rise and the survivors' births give different rates", weight: -0.5),
+                Evidence(
+                    kind: .observation, text: "only 1 min observed: a cache that is still filling looks the same",
+                    weight: 0),
+            ], sites: 3)
+        let other = Suspect(
+            rank: 2, confidence: 0.21, function: "Connection::accept(int)", module: "libnet.so.2", liveBytes: 900_000,
+            liveCount: 12, bytesPerSecond: 4000, low: -3000, high: 11_000, growthShare: 0.03, freedShare: 0.62,
+            ages: Ages(youngest: 1, median: 3, oldest: 9.5, births: [0, 0, 1, 0, 3, 5]),
+            stack: [StackFrame(function: "Connection::accept(int)", module: "libnet.so.2")])
+        return LeakReport(
+            verdict: Verdict(
+                class: .leak,
+                summary: "UserActivityTracker::record leaks 2 MiB/s (169 GiB a day), high confidence; "
+                    + "the limit is reached in 28 s."),
+            growth: GrowthReport(
+                bytesPerSecond: 2_150_000, low: 2_050_000, high: 2_250_000, pattern: .linear, source: .memory),
+            timeToLimitSeconds: 28.4, usageBytes: 207_000_000, limitBytes: 268_435_456, suspects: [tracker, other],
+            healthy: [
+                SiteSummary(
+                    function: "ProductCatalogue::ProductCatalogue()", module: "activity-service-cxx",
+                    liveBytes: 48_000_000, liveCount: 100_000, freedShare: 0, behaviour: .startUp,
+                    reason: "born mostly at the beginning"),
+                SiteSummary(
+                    function: "SessionCache::use(unsigned int)", module: "activity-service-cxx", liveBytes: 40_000_000,
+                    liveCount: 20_000, freedShare: 0.88, behaviour: .turnover,
+                    reason: "turns over: 88% freed, nothing outlives what is freed"),
+            ],
+            process: ProcessSummary(
+                name: "activity-service-cxx", pid: 4711, startTime: 1_767_225_599.5, observedSeconds: 60.1),
+            sampling: SamplingSummary(
+                interval: 65_536, liveSamples: 3265, sites: 214, liveBytes: 214_000_000, allocatedBytes: 5_400_000_000,
+                freedBytes: 5_186_000_000, probeTimeShare: 0.0012),
+            warnings: ["2 stacks were cut: their outermost frames are missing"])
+    }
+
+    static var stable: LeakReport {
+        LeakReport(
+            verdict: Verdict(
+                class: .stable, summary: "Memory is stable, and no allocation site grows with confidence."),
+            growth: GrowthReport(bytesPerSecond: 120, low: -4000, high: 4200, pattern: .flat, source: .heap),
+            process: ProcessSummary(pid: 12, observedSeconds: 7261, hasExited: true),
+            sampling: SamplingSummary(
+                interval: 1, isExact: true, liveSamples: 12, sites: 3, liveBytes: 4096, allocatedBytes: 1e6,
+                freedBytes: 1e6))
+    }
+
+    /// History only.
+    static var growth: LeakReport {
+        LeakReport(
+            verdict: Verdict(
+                class: .growth, summary: "Memory grows by 1 MiB/s (84.4 GiB a day); a heap profile would tell where."),
+            growth: GrowthReport(
+                bytesPerSecond: 1_048_576, low: 1e6, high: 1.1e6, pattern: .linear, source: .memory, onset: 31.5),
+            usageBytes: 1e9, limitBytes: 8e9, process: ProcessSummary(name: "payments", observedSeconds: 3600))
+    }
+
+    static var unknown: LeakReport {
+        LeakReport(
+            verdict: Verdict(class: .unknown, summary: "Too little to judge."), growth: GrowthReport(),
+            process: ProcessSummary())
+    }
+}
