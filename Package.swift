@@ -127,8 +127,8 @@ let package = Package(
         tests("LinuxMemory", ["LinuxMemory", "TestSupport"]),
         tests("Snapshot", ["Snapshot", "HeapProfile", "TestSupport"]),
         tests("Symbolication", ["Symbolication", "HeapProfile", "TestSupport"]),
-        tests("Inspection", ["Inspection", "HeapProfile", "LeakAnalysis", "Snapshot", "TestSupport"]),
+        tests("Inspection", ["CHeapLedger", "Inspection", "HeapProfile", "LeakAnalysis", "Snapshot", "TestSupport"]),
         tests("Agent", ["Agent", "TestSupport"]),
-        tests("EndToEnd", ["TestSupport"], exclude: ["checks"]),
+        tests("EndToEnd", ["HeapLedger", "TestSupport"], exclude: ["checks"]),
     ]
 )

@@ -131,20 +131,47 @@ static void account(uint64_t began)
     HR_STORE(header->last_write_ns, now - header->start_monotonic_ns);
 }
 
+static uint32_t thread_id(void)
+{
+    if (hr_self.serial != hr_ledger_now.serial) {
+        hr_self.serial = hr_ledger_now.serial;
+        hr_self.tid = (uint32_t)syscall(SYS_gettid);
+    }
+    return hr_self.tid;
+}
+
+static void record(void *block, size_t size, double weight, const uint64_t *frames, uint32_t depth, uint32_t flags,
+                   uint64_t now)
+{
+    hl_header *header = hr_ledger_now.header;
+    hl_sample born = {
+        .size = size,
+        .birth_ns = now,
+        .weight = (float)weight,
+        .thinning = HR_LOAD(header->thinnings),
+        .site = hr_site_intern(frames, depth, flags),
+        .thread = thread_id(),
+    };
+    if (!hr_sample_insert(block, &born))
+        return;
+    hr_site_allocated(born.site, weight, size, now);
+    HR_ADD(header->samples_taken, 1);
+}
+
 static void sample(hr_thread *self, void *block, size_t size)
 {
     uint64_t interval = interval_now();
     if (!due(self, size, interval))
         return;
-    uint64_t began = hr_clock();
     if (!recording()) {
         if (HR_LOAD(fork_page.phase) == INERT)
             self->remaining = NEVER;
         return;
     }
-    uint64_t frames[HL_MAX_DEPTH];
+    uint64_t began = hr_clock(), frames[HL_MAX_DEPTH];
     uint32_t flags = 0, depth = hr_unwind(frames, HL_MAX_DEPTH, &flags);
-    hr_record(block, size, hr_weight(size, interval), frames, depth, flags);
+    record(block, size, hr_weight(size, interval), frames, depth, flags,
+           began - hr_ledger_now.header->start_monotonic_ns);
     account(began);
 }
 
@@ -161,33 +188,10 @@ void hr_allocated(void *block, size_t size)
     errno = error;
 }
 
-static uint32_t thread_id(void)
-{
-    if (hr_self.serial != hr_ledger_now.serial) {
-        hr_self.serial = hr_ledger_now.serial;
-        hr_self.tid = (uint32_t)syscall(SYS_gettid);
-    }
-    return hr_self.tid;
-}
-
 void hr_record(void *block, size_t size, double weight, const uint64_t *frames, uint32_t depth, uint32_t flags)
 {
-    if (!recording())
-        return;
-    hl_header *header = hr_ledger_now.header;
-    uint64_t now = hr_now();
-    hl_sample record = {
-        .size = size,
-        .birth_ns = now,
-        .weight = (float)weight,
-        .thinning = HR_LOAD(header->thinnings),
-        .site = hr_site_intern(frames, depth, flags),
-        .thread = thread_id(),
-    };
-    if (!hr_sample_insert(block, &record))
-        return;
-    hr_site_allocated(record.site, weight, size, now);
-    HR_ADD(header->samples_taken, 1);
+    if (recording())
+        record(block, size, weight, frames, depth, flags, hr_now());
 }
 
 /* ---- Free and realloc ------------------------------------------------------------------------------------------ */

@@ -17,9 +17,10 @@ double hr_log(double x)
         exponent++;
     }
     /* ln m = 2 artanh(s), |s| <= 0.172: the term after s^15 is below 1e-13 */
+    static const double odd[] = {1.0 / 15, 1.0 / 13, 1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3, 1};
     double s = (m - 1) / (m + 1), s2 = s * s, sum = 0;
-    for (int k = 15; k >= 1; k -= 2)
-        sum = sum * s2 + 1.0 / k;
+    for (int i = 0; i < 8; i++)
+        sum = sum * s2 + odd[i];
     return 2 * s * sum + exponent * ln2;
 }
 
@@ -50,5 +51,8 @@ double hr_weight(uint64_t size, uint64_t interval)
 {
     if (interval <= 1 || size == 0)
         return 1;
-    return 1 / (1 - hr_exp_minus((double)size / (double)interval));
+    double x = (double)size / (double)interval;
+    if (x < 0.05) /* nearly all allocations: the series of x / (1 − e^−x), whose next term is below 1e-11 */
+        return (1 + x / 2 + x * x / 12 - x * x * x * x / 720) / x;
+    return 1 / (1 - hr_exp_minus(x));
 }

@@ -7,7 +7,9 @@ import LinuxMemory
 extension Watch {
     /// How the process ended; `status` is nil where it was somebody else's child.
     func ending(_ status: ProcessStatus?) -> Ending {
-        Ending(cause(status), oomKills: oomKillsNow())
+        // It may have lived for less than the time between two looks.
+        refreshMembers()
+        return Ending(cause(status), oomKills: oomKillsNow())
     }
 
     private func cause(_ status: ProcessStatus?) -> Ending.Cause {

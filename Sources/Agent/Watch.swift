@@ -81,6 +81,8 @@ final class Watch {
         core.step(Observation(time: now, event: event))
     }
 
+    func refreshMembers() { members.refresh() }
+
     /// Ledgers of the service's other processes that have ended, each given once.
     func takeLeftovers() -> [Members.Member] { members.takeLeftovers() }
 

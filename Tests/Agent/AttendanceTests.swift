@@ -7,26 +7,21 @@ import Testing
     private let folder = TemporaryFolder()
 
     /// A program with the probe that holds memory and waits for a signal.
-    private func target() throws -> Process {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: try holdingProgram("pause();", in: folder))
-        process.environment = ProcessInfo.processInfo.environment.merging(
-            ["LD_PRELOAD": Products.probe, "HEAPTIDE_DIR": folder.file("ledgers")]) { $1 }
-        let output = Pipe()
-        process.standardOutput = output
-        try process.run()
-        _ = output.fileHandleForReading.availableData  // "ready"
-        return process
+    private func target() throws -> Live {
+        let target = try Live(
+            try holdingProgram("pause();", in: folder), [],
+            environment: ["LD_PRELOAD": Products.probe, "HEAPTIDE_DIR": folder.file("ledgers")])
+        #expect(target.line() == "ready")
+        return target
     }
 
     private var snapshots: [String] { names(in: folder.file("snapshots")) }
 
     @Test func aKilledProcessLeavesASnapshot() throws {
         let target = try target()
-        let agent = try Live(
-            ["agent", "--pid", "\(target.processIdentifier)", "--output", folder.file("snapshots")])
+        let agent = try Live.heaptide("agent", "--pid", "\(target.pid)", "--output", folder.file("snapshots"))
         #expect(agent.errors(until: "watching").last?.contains("holder") == true)
-        kill(target.processIdentifier, SIGKILL)
+        kill(target.pid, SIGKILL)
         #expect(agent.status() == 0)
         #expect(snapshots.count == 1 && snapshots.allSatisfy { $0.hasSuffix("-killed.heaptide") })
         #expect(names(in: folder.file("ledgers")).isEmpty)
@@ -34,16 +29,13 @@ import Testing
 
     @Test func processesOfANameAreWaitedFor() throws {
         let name = "tide\(getpid())"
-        let agent = try Live(["agent", "--name", name, "--output", folder.file("snapshots")])
+        let agent = try Live.heaptide("agent", "--name", name, "--output", folder.file("snapshots"))
         #expect(agent.errors(until: "waiting for processes named \(name)").count == 1)
         let program = try holdingProgram("pause();", in: folder)
         try FileManager.default.moveItem(atPath: program, toPath: folder.file(name))
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: folder.file(name))
-        process.standardOutput = FileHandle.nullDevice
-        try process.run()
-        #expect(agent.errors(until: "watching").last?.contains("process \(process.processIdentifier)") == true)
-        process.terminate()
+        let process = try Live(folder.file(name), [])
+        #expect(agent.errors(until: "watching").last?.contains("process \(process.pid)") == true)
+        kill(process.pid, SIGTERM)
         #expect(agent.errors(until: "has ended").isEmpty == false)
         kill(agent.pid, SIGTERM)
         #expect(agent.status() == 0)
@@ -51,9 +43,8 @@ import Testing
 
     @Test func aSnapshotIsTakenOnDemand() throws {
         let target = try target()
-        defer { target.terminate() }
         let file = folder.file("now.heaptide")
-        let result = try run(Products.heaptide, ["snapshot", "\(target.processIdentifier)", "--output", file])
+        let result = try run(Products.heaptide, ["snapshot", "\(target.pid)", "--output", file])
         #expect(result.status == 0)
         #expect(result.output == file + "\n")
         let analysis = try run(Products.heaptide, ["analyze", file, "--format", "json"])
@@ -98,6 +89,6 @@ import Testing
         #expect(states["probe"] == "ok" && states["libunwind"] == "ok" && states["ledgers"] == "ok")
         #expect(states["ledger"] == "missing")
         let text = try run(Products.heaptide, ["doctor", "--probe", "/no/such/probe.so", "--color", "never"])
-        #expect(text.output.contains("missing   probe      no /no/such/probe.so"))
+        #expect(text.output.contains("missing   probe    no /no/such/probe.so"))
     }
 }

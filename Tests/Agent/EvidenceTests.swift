@@ -54,10 +54,9 @@ import Testing
     @Test func theSnapshotComesBeforeTheLimit() throws {
         let holder = try holdingProgram("getchar();", mebibytes: 90, in: folder)
         mkfifo(folder.file("fifo"), 0o600)
-        let service = try Live([
+        let service = try Live.heaptide(
             "run", "--output", folder.file("snapshots"), "--ledgers", folder.file("ledgers"), "--memory-limit", "100M",
-            "--", "/bin/sh", "-c", "exec \(holder) < \(folder.file("fifo"))",
-        ])
+            "--", "/bin/sh", "-c", "exec \(holder) < \(folder.file("fifo"))")
         let hold = FileHandle(forWritingAtPath: folder.file("fifo"))
         let lines = service.errors(until: "heaptide: snapshot: ")
         #expect(lines.last?.hasSuffix("-limit.heaptide") == true)

@@ -63,10 +63,9 @@ import Testing
 
     @Test(arguments: ["TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "WINCH", "ALRM", "CONT"])
     func signalsAreForwarded(signal: String) throws {
-        let service = try Live([
-            "run", "-q", "--output", folder.path, "--ledgers", folder.file("ledgers"), "--", "/bin/bash", "-c",
-            "trap 'echo got \(signal); exit 9' \(signal); echo ready; while :; do read -t 0.05 < <(:) || :; done",
-        ])
+        let service = try Live.heaptide(
+            "run", "-q", "--output", folder.path, "--ledgers", folder.file("ledgers"), "--", "/bin/sh", "-c",
+            "trap 'echo got \(signal); exit 9' \(signal); echo ready; while :; do :; done")
         #expect(service.line() == "ready")
         kill(service.pid, Self.number(signal))
         #expect(service.line() == "got \(signal)")
@@ -86,11 +85,10 @@ import Testing
     }
 
     @Test func aStoppedServiceGoesOn() throws {
-        let service = try Live([
-            "run", "-q", "--output", folder.path, "--ledgers", folder.file("ledgers"), "--", "/bin/sh", "-c",
-            "echo $$; read -r line < \(folder.file("fifo")); echo $line",
-        ])
         mkfifo(folder.file("fifo"), 0o600)
+        let service = try Live.heaptide(
+            "run", "-q", "--output", folder.path, "--ledgers", folder.file("ledgers"), "--", "/bin/sh", "-c",
+            "echo $$; read -r line < \(folder.file("fifo")); echo $line")
         let pid = try #require(service.line().flatMap { Int32($0) })
         kill(service.pid, SIGTSTP)
         while Self.state(of: pid) != "T" || Self.state(of: service.pid) != "T" {}

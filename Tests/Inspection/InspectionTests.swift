@@ -1,3 +1,4 @@
+import CHeapLedger
 import HeapProfile
 import Inspection
 import LeakAnalysis
@@ -12,7 +13,8 @@ import Testing
     private func ledger() -> LedgerBuilder {
         var ledger = LedgerBuilder(duration: 60)
         ledger.module("/opt/shop/bin/shop", at: 0x1000, size: 0x10000)
-        let leak = ledger.site([0x1100, 0x1200])
+        ledger.header.period_ns = 2_000_000_000
+        let leak = ledger.site([0x1100, 0x1200], history: (1...30).map { Float($0) * 20 * 102_400 })
         for index in 0..<600 { ledger.live(leak, size: 102_400, at: Double(index) * 0.1) }
         return ledger
     }

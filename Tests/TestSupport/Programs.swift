@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 
 /// What this package builds, beside the test bundle.
 public enum Products {
@@ -41,12 +42,22 @@ public func run(
     files.forEach { write([], to: $0) }
     process.standardOutput = FileHandle(forWritingAtPath: files[0])
     process.standardError = FileHandle(forWritingAtPath: files[1])
-    try process.run()
+    try withNoSignalBlocked { try process.run() }
     process.waitUntilExit()
     let texts = files.map { String(decoding: contents(of: $0), as: UTF8.self) }
     return Finished(
         status: process.terminationStatus, wasSignalled: process.terminationReason == .uncaughtSignal,
         output: texts[0], errors: texts[1])
+}
+
+/// A test may run on a worker thread of libdispatch, which blocks signals, and a child inherits that.
+private func withNoSignalBlocked(_ body: () throws -> Void) rethrows {
+    var none = sigset_t()
+    var before = sigset_t()
+    sigemptyset(&none)
+    pthread_sigmask(SIG_SETMASK, &none, &before)
+    defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+    try body()
 }
 
 /// The first of `names` that stands in PATH.
