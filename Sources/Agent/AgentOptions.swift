@@ -1,3 +1,5 @@
+import AgentCore
+
 /// What `run` and `agent` are told.
 public struct AgentOptions: Sendable {
     /// Folder of the snapshots; it is made if it does not exist.
@@ -23,4 +25,11 @@ public struct AgentOptions: Sendable {
     public var ledgerFolder: String?
 
     public init() {}
+
+    var policy: Policy {
+        var policy = Policy(memoryLimit: memoryLimit.map { Double($0.bytes) })
+        policy.alertCooldown = cooldown
+        policy.snapshotsAtExit = snapshotAtExit
+        return policy
+    }
 }

@@ -34,16 +34,25 @@ public struct Attendance {
         var isStopped = false
         var nextSearch = 0.0  // never searched
         if case .name(let name) = target { logger.info("waiting for processes named \(name)") }
+        // A service that is killed every minute is not told of every minute.
+        var last: Watch?
         overseer.loop(
             until: { isStopped || isOver(attended, nextSearch) }, atLeastEvery: 2,
             descriptors: { attended.map(\.descriptor).filter { $0 >= 0 } },
             onSignal: { number, _ in
                 if [SIGTERM, SIGINT, SIGQUIT, SIGHUP].contains(number) { isStopped = true }
+                if number == SIGTSTP { SignalQueue.stop() }
             },
             onIdle: {
-                attended.removeAll { bury($0, overseer) }
+                attended.removeAll { process in
+                    guard process.isGone else { return false }
+                    bury(process, overseer)
+                    last = process.watch
+                    return true
+                }
                 if nextSearch <= Clock.monotonic() {
-                    attended += newcomers(attended, isFirst: nextSearch == 0, overseer)
+                    let core = last?.core.successor() ?? AgentCore(policy: options.policy)
+                    attended += newcomers(attended, core, isFirst: nextSearch == 0, overseer)
                     nextSearch = Clock.monotonic() + 2
                 }
             })
@@ -77,7 +86,9 @@ public struct Attendance {
         }
     }
 
-    private func newcomers(_ attended: [Attended], isFirst: Bool, _ overseer: Overseer) -> [Attended] {
+    private func newcomers(
+        _ attended: [Attended], _ core: AgentCore, isFirst: Bool, _ overseer: Overseer
+    ) -> [Attended] {
         let known = Set(attended.map(\.watch.pid))
         let pids: [Int32]
         switch target {
@@ -86,25 +97,20 @@ public struct Attendance {
         }
         return pids.filter { !known.contains($0) }.compactMap { pid in
             guard let memory = try? files.process(pid) else { return nil }
-            var policy = Policy(memoryLimit: options.memoryLimit.map { Double($0.bytes) })
-            policy.alertCooldown = options.cooldown
-            policy.snapshotsAtExit = options.snapshotAtExit
             let place = LedgerPlace(of: pid, given: options.ledgerFolder)
             let watch = Watch(
-                pid: pid, name: options.name ?? memory.name, place: place, policy: policy, files: files)
+                pid: pid, name: options.name ?? memory.name, place: place, core: core, files: files)
             overseer.add(watch)
             logger.info("watching \(memory.name) (process \(pid)); ledgers in \(place.folder)")
             return Attended(watch: watch, descriptor: clinux_process_descriptor(pid))
         }
     }
 
-    /// True, after the last snapshot was asked for, where the process is gone.
-    private func bury(_ process: Attended, _ overseer: Overseer) -> Bool {
-        guard process.isGone else { return false }
+    /// Asks for the last snapshot of a process that is gone.
+    private func bury(_ process: Attended, _ overseer: Overseer) {
         if process.descriptor >= 0 { close(process.descriptor) }
         logger.info("\(process.watch.name) (process \(process.watch.pid)) has ended")
         overseer.remove(process.watch)
         overseer.step(process.watch, .ended(process.watch.ending(nil)))
-        return true
     }
 }

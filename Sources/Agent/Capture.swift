@@ -73,6 +73,10 @@ extension CaptureRequest {
         ledger = LedgerFolder(path: place.folder).ledgers(of: pid).first {
             (try? LedgerFile(path: $0))?.identity().startTicks == memory.startTicks
         }
+        if ledger == nil, readBytes("/proc/\(pid)/environ") == nil {
+            throw AgentError(
+                .processUnreadable, "process \(pid) may not be read: run heaptide as its user, or as root")
+        }
     }
 }
 

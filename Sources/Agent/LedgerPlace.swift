@@ -15,7 +15,9 @@ struct LedgerPlace {
             folder = absolute(named)
             isPrivate = false
         } else {
-            folder = "\(LedgerFolder.defaultPath(environment: [:]))/run-\(getpid())-\(UInt64(Clock.monotonic() * 1e3))"
+            let usual = LedgerFolder.defaultPath(environment: [:])
+            try Self.checkOwner(usual)
+            folder = "\(usual)/run-\(getpid())-\(UInt64(Clock.monotonic() * 1e3))"
             isPrivate = true
             try Folders.prepare(folder, mode: 0o700, what: "ledgers")
         }
@@ -38,6 +40,17 @@ struct LedgerPlace {
                 LedgerFolder.defaultPath(environment: [:])
                 .split(separator: "-").dropLast().joined(separator: "-") + "-\(Self.owner(of: pid))"
             folder = ([usual, owner] + runs).first { !LedgerFolder(path: $0).ledgers(of: pid).isEmpty } ?? usual
+        }
+    }
+
+    /// /tmp is everybody's: a folder that another user made there could be swapped under our feet.
+    private static func checkOwner(_ path: String) throws(AgentError) {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return }
+        guard status.st_mode & S_IFMT == S_IFDIR, status.st_uid == getuid(), status.st_mode & 0o022 == 0 else {
+            throw AgentError(
+                .folderUnusable,
+                "\(path): not a folder of this user alone: name another one for ledgers by HEAPTIDE_DIR")
         }
     }
 

@@ -34,11 +34,8 @@ public struct ServiceRun {
         let pid = try start(program, environment, signals)
         let overseer = Overseer(options: options, logger: logger, signals: signals)
         let name = options.name ?? command[0].split(separator: "/").last.map(String.init) ?? "service"
-        var policy = Policy(memoryLimit: options.memoryLimit.map { Double($0.bytes) })
-        policy.alertCooldown = options.cooldown
-        policy.snapshotsAtExit = options.snapshotAtExit
         let watch = Watch(
-            pid: pid, name: name, place: place, policy: policy, files: files)
+            pid: pid, name: name, place: place, core: AgentCore(policy: options.policy), files: files)
         overseer.add(watch)
         let limitText = limit.map { "limit \(ByteSize.text($0))" } ?? "no memory limit (give one with --memory-limit)"
         logger.info("started \(name) as process \(pid); \(limitText)\(place.map { "; ledgers in \($0.folder)" } ?? "")")
@@ -133,8 +130,7 @@ public struct ServiceRun {
             onSignal: { number, isFromKernel in
                 // The terminal signals the whole group: the service has it already.
                 if !isFromKernel { kill(pid, number) }
-                // Whoever stopped the group waits for this process to stop as well.
-                if number == SIGTSTP { kill(getpid(), SIGSTOP) }
+                if number == SIGTSTP { SignalQueue.stop() }
             })
         return status ?? .exited(0)
     }

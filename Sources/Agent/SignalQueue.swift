@@ -41,6 +41,9 @@ final class SignalQueue {
         return set
     }
 
+    /// What SIGTSTP does by default: whoever stopped the group waits for this process to stop as well.
+    static func stop() { kill(getpid(), SIGSTOP) }
+
     /// The next pending signal, without waiting.
     func next() -> (number: Int32, isFromKernel: Bool)? {
         var signal = clinux_signal()

@@ -28,11 +28,11 @@ final class Watch {
     private var glance = Glance(pid: 0, cgroup: nil)
     private var glanced: Int32 = 0
 
-    init(pid: Int32, name: String, place: LedgerPlace?, policy: Policy, files: ProcFS = ProcFS()) {
+    init(pid: Int32, name: String, place: LedgerPlace?, core: AgentCore, files: ProcFS) {
         self.pid = pid
         self.name = name
         self.files = files
-        core = AgentCore(policy: policy)
+        self.core = core
         members = Members(main: pid, place: place, files: files)
         folder = LedgerFolder(path: place?.folder ?? "")
         commandLine = files.commandLine(of: pid)?.joined(separator: " ")

@@ -31,6 +31,14 @@ public struct AgentCore: Sendable {
 
     public init(policy: Policy) { self.policy = policy }
 
+    /// For the next process of the same service: it starts anew, but what people were told just now they still know.
+    public func successor() -> AgentCore {
+        var next = AgentCore(policy: policy)
+        next.clock = clock
+        next.notified = notified
+        return next
+    }
+
     public mutating func step(_ observation: Observation) -> [Effect] {
         let now = clock.advance(to: observation.time)
         switch observation.event {
@@ -173,6 +181,8 @@ public struct AgentCore: Sendable {
     private mutating func growthNotice(_ now: Double) -> [Effect] {
         guard isLeaking else { return [] }
         foundGrowth = true
+        // The snapshot that is being taken of it shall be in the message.
+        guard !snapshots.isRunning else { return [] }
         return notify(.growth, situation(nil), now)
     }
 

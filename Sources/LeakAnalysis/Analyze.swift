@@ -47,11 +47,14 @@ struct HeapFindings {
             of: profile, symbols: input.symbols, showsFoldedFrames: options.showsFoldedFrames)
         sampling = SamplingSummary(profile, groups: groups)
         let judged = groups.map { Candidate(group: $0, judgement: Judgement(of: $0, duration: profile.duration)) }
-        let candidates = judged.filter { $0.judgement.behaviour.isSuspicious && $0.rate.value > 0 }
+        let candidates = Insertion.joined(
+            judged.filter { $0.judgement.behaviour.isSuspicious && $0.rate.value > 0 }, duration: profile.duration)
         let context = Context(
             duration: profile.duration, candidatesRate: candidates.reduce(0) { $0 + $1.rate.value },
             liveBytes: groups.reduce(0) { $0 + $1.live.bytes }, baseline: baseline)
-        let ranked = candidates.map { Suspect($0, context) }.filter { $0.confidence >= options.minimumConfidence }
+        let believed = candidates.map { (candidate: $0, suspect: Suspect($0, context)) }
+            .filter { $0.suspect.confidence >= options.minimumConfidence }
+        let ranked = believed.map(\.suspect)
             .sorted { ($0.expectedLeak, $0.liveBytes, $1.function) > ($1.expectedLeak, $1.liveBytes, $0.function) }
         for suspect in ranked where suspect.confidenceLabel >= .medium {
             leakRate.value += suspect.bytesPerSecond
@@ -63,7 +66,7 @@ struct HeapFindings {
             suspect.rank = index + 1
             return suspect
         }
-        let suspected = Set(ranked.map { StackResolver.Key(function: $0.function, module: $0.module) })
+        let suspected = Set(believed.flatMap(\.candidate.members))
         healthy = judged.filter { !suspected.contains($0.key) && $0.group.live.bytes > 0 }
             .sorted { ($0.group.live.bytes, $1.group.function) > ($1.group.live.bytes, $0.group.function) }
             .prefix(max(0, options.maximumHealthy)).map(SiteSummary.init)

@@ -14,6 +14,7 @@ import TimeSeries
 /// | survivors    | +1.5 born evenly, +0.75 unevenly or few; −1 ever fewer; −2 early only; −1.5 none; 0 unknown     |
 /// | freed        | +0.5 under 5% freed; −0.5 over half freed and nothing outlives it                               |
 /// | reallocation | +0.5 blocks move to larger ones                                                                |
+/// | insertion    | no points: says which functions' blocks belong together                                         |
 /// | share        | +0.75 at least half of all growth, +0.25 a tenth, −1 under 2%; −1 grew by under 1% of the heap |
 /// | samples      | rate's error: −1.5 over 50%, −0.5 over 25%, +0.25 under 10%                                    |
 /// | agreement    | +0.5 both estimates agree; −0.5 they do not                                                    |
@@ -34,7 +35,7 @@ struct Confidence: Sendable {
     init(_ candidate: Candidate, in context: Context) {
         evidence = [
             Self.growth(candidate), Self.survivors(candidate, context), Self.freed(candidate),
-            Self.reallocation(candidate),
+            Self.reallocation(candidate), Self.insertion(candidate),
             Self.share(candidate, context), Self.samples(candidate, context), Self.agreement(candidate),
             Self.baseline(candidate, context), Self.observation(context),
         ].compactMap(\.self)
@@ -79,6 +80,17 @@ struct Context: Sendable {
 struct Candidate: Sendable {
     var group: SiteGroup
     var judgement: Judgement
+    /// The functions that allocate; more than one where they are one `Insertion`.
+    var members: [StackResolver.Key]
+    /// Bytes of one block, of an insertion those of one block of each member.
+    var blockSize: Double
+
+    init(group: SiteGroup, judgement: Judgement) {
+        self.group = group
+        self.judgement = judgement
+        members = [StackResolver.Key(function: group.function, module: group.module)]
+        blockSize = group.live.average
+    }
 
     var rate: Rate { judgement.rate }
     var key: StackResolver.Key { .init(function: group.function, module: group.module) }
@@ -143,6 +155,12 @@ extension Confidence {
         return Evidence(
             kind: .reallocation, text: "blocks move to larger ones: \(live) alive, \(freed) freed, on average",
             weight: 0.5)
+    }
+
+    private static func insertion(_ candidate: Candidate) -> Evidence? {
+        guard candidate.members.count > 1 else { return nil }
+        let names = candidate.members.map(\.function).joined(separator: ", ")
+        return Evidence(kind: .insertion, text: "one insertion, a block each at the same pace: \(names)", weight: 0)
     }
 
     private static func share(_ candidate: Candidate, _ context: Context) -> Evidence? {

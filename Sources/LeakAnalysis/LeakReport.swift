@@ -191,7 +191,7 @@ public struct StackFrame: Sendable, Codable, Equatable {
 /// One reason to believe or to doubt.
 public struct Evidence: Sendable, Codable, Equatable {
     public enum Kind: String, Sendable, Codable {
-        case growth, survivors, freed, reallocation, share, samples, agreement, baseline, observation
+        case growth, survivors, freed, reallocation, insertion, share, samples, agreement, baseline, observation
     }
 
     public var kind: Kind

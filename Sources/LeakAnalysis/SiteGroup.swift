@@ -92,6 +92,11 @@ extension SiteGroup {
         live = live + site.live
     }
 
+    /// Another group's sites; the stack stays.
+    mutating func add(_ other: SiteGroup) {
+        for (site, samples) in zip(other.sites, other.samples) { add(site, samples) }
+    }
+
     private static func samplesBySite(_ profile: HeapProfile) -> [[LiveSample]] {
         var result = [[LiveSample]](repeating: [], count: profile.sites.count)
         for sample in profile.samples where sample.isSound && result.indices.contains(Int(sample.site)) {

@@ -70,11 +70,10 @@ import Testing
         let holder = try holdingProgram("kill(getpid(), SIGKILL);", in: folder)
         let result = try runService("rm -r \(folder.file("snapshots")); exec \(holder)", output: folder)
         #expect(result.status == 137)
-        // The shell's own ledger and that of the program which took its place.
-        let ledger = try #require(ledgers.last)
         #expect(result.errors.contains("stays in \(folder.file("ledgers"))/"))
-        let analysis = try run(Products.heaptide, ["analyze", folder.file("ledgers/\(ledger)")])
-        #expect(analysis.status == 0 && analysis.output.contains("hold_memory"))
+        // Among those of the shell and of `rm`.
+        let analyses = try ledgers.map { try run(Products.heaptide, ["analyze", folder.file("ledgers/\($0)")]).output }
+        #expect(analyses.contains { $0.contains("hold_memory") })
     }
 
     @Test func anUnusableFolderIsSaidBeforeTheServiceStarts() throws {
@@ -105,23 +104,21 @@ import Testing
     // MARK: Hooks
 
     @Test func theHookGetsTheEventAsJSON() throws {
-        let file = folder.file("event.json")
+        let file = folder.file("event")
+        let command = "cat > \(file).$HEAPTIDE_EVENT; echo $HEAPTIDE_NAME $HEAPTIDE_SNAPSHOT > \(file)-$HEAPTIDE_EVENT"
         let result = try runService(
-            "kill -KILL $$", output: folder,
-            options: [
-                "--name", "shop", "--on-event", "cat > \(file); echo $HEAPTIDE_EVENT $HEAPTIDE_SNAPSHOT > \(file).env",
-            ]
-        )
+            "kill -KILL $$", output: folder, options: ["--name", "shop", "--on-event", command])
         #expect(result.status == 137)
-        let event = try #require(
-            try JSONSerialization.jsonObject(with: Data(contents(of: file))) as? [String: Any])
-        let snapshot = try #require(event["snapshot"] as? String)
-        #expect(FileManager.default.fileExists(atPath: snapshot))
-        #expect(event["name"] as? String == "shop")
-        let kind = try #require(event["event"] as? String)
-        #expect(["killed", "snapshot"].contains(kind))
-        let variables = String(decoding: contents(of: file + ".env"), as: UTF8.self)
-        #expect(["killed \(snapshot)\n", "snapshot \(snapshot)\n"].contains(variables))
+        for kind in ["snapshot", "killed"] {
+            let json = try JSONSerialization.jsonObject(with: Data(contents(of: "\(file).\(kind)")))
+            let event = try #require(json as? [String: Any])
+            #expect(event["event"] as? String == kind)
+            #expect(event["name"] as? String == "shop")
+            let snapshot = try #require(event["snapshot"] as? String)
+            #expect(FileManager.default.fileExists(atPath: snapshot))
+            let variables = String(decoding: contents(of: "\(file)-\(kind)"), as: UTF8.self)
+            #expect(variables == "shop \(snapshot)\n")
+        }
     }
 
     @Test func aBrokenHookIsSaidOnceAndDisturbsNothing() throws {

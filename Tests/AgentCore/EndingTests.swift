@@ -44,6 +44,17 @@ import Testing
         #expect(simulation.count(.discardLedger) == 1)
     }
 
+    @Test func anotherProcessOfTheServiceThatWasKilledIsTold() {
+        var simulation = watched()
+        simulation.step(.memberKilled(pid: 8, snapshot: "of-8"))
+        #expect(simulation.notices(.killed).map(\.snapshot) == ["of-8"])
+        guard case .notify(_, let situation, _) = simulation.log.first?.effect else { return #expect(Bool(false)) }
+        #expect(situation.member == 8)
+        #expect(simulation.count(.symbolize(path: "of-8")) == 1)
+        simulation.step(.memberKilled(pid: 9, snapshot: "of-9"))
+        #expect(simulation.notices(.killed).count == 1)
+    }
+
     @Test func aCleanExitLeavesNothing() {
         var simulation = watched()
         simulation.step(.ended(Ending(.exited)))

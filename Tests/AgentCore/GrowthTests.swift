@@ -44,6 +44,27 @@ import TimeSeries
         #expect(simulation.core.growth == nil)
     }
 
+    @Test func theNextProcessOfAServiceStartsAnewButPeopleWereTold() {
+        var simulation = Simulation(Policy())
+        simulation.run(until: 5) { _ in 100 * mebibyte }
+        simulation.step(.ended(Ending(.killed)))
+        simulation.finishCapture()
+        #expect(simulation.notices(.killed).count == 1)
+        simulation.core = simulation.core.successor()
+        simulation.process = ProcessKey(pid: 8, startTicks: 2)
+        simulation.time += 60
+        simulation.run(until: 70) { _ in 100 * mebibyte }
+        simulation.step(.ended(Ending(.killed)))
+        simulation.finishCapture()
+        #expect(simulation.notices(.killed).count == 1)
+        #expect(simulation.captures.count == 2)
+        simulation.core = simulation.core.successor()
+        simulation.time += simulation.core.policy.alertCooldown
+        simulation.step(.ended(Ending(.killed)))
+        simulation.finishCapture()
+        #expect(simulation.notices(.killed).count == 2)
+    }
+
     @Test func aClockThatJumpsChangesNothing() {
         var simulation = Simulation(Policy())
         simulation.run(until: 100, limit: 4096 * mebibyte) { _ in 100 * mebibyte }

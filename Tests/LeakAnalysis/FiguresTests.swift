@@ -1,5 +1,6 @@
-@testable import LeakAnalysis
 import Testing
+
+@testable import LeakAnalysis
 
 @Suite struct FiguresTests {
     @Test(arguments: [

@@ -1,6 +1,7 @@
 import HeapProfile
-@testable import LeakAnalysis
 import Testing
+
+@testable import LeakAnalysis
 
 @Suite struct FrameRoleTests {
     static let functions: [(String, FrameRole)] = [

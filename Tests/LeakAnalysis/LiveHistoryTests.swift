@@ -1,8 +1,9 @@
 import HeapProfile
-@testable import LeakAnalysis
 import TestSupport
 import Testing
 import TimeSeries
+
+@testable import LeakAnalysis
 
 @Suite struct LiveHistoryTests {
     /// The sum on the common grid equals what the blocks themselves say, wherever a checkpoint lies.

@@ -12,7 +12,8 @@ private let megabyte = 1e6
 
 /// A way to leak, or none, beside the healthy memory that every service has.
 enum Scenario: String, CaseIterable, Sendable {
-    case healthy, pureLeak, splitLeak, partialLeak, doublingVectors, threadLists, leakSinceDeploy, growingArrays
+    case healthy, pureLeak, splitLeak, insertionLeak, partialLeak, doublingVectors, threadLists, leakSinceDeploy,
+        growingArrays
     /// The whole service sits in one function with its leak: start-up table and leak are one site.
     case leakAtStartUpSite
 
@@ -100,6 +101,13 @@ extension HeapSimulator {
             stream(addSite(["malloc", "Event::Event(Event const&)"] + tail), rate: rate / 3, size: 144)
             let other = [record, "Importer::run()", "main"]
             stream(addSite(["operator new(unsigned long)", node] + other), rate: rate / 6, size: 64)
+            return rate
+        case .insertionLeak:
+            // As in redis: node, key and value by a function each, none of which is the one that inserts.
+            let blocks = rate / (24 + 40 + 32)
+            stream(addSite(["malloc", "Dictionary::addNode()"] + tail), rate: 24 * blocks, size: 24)
+            stream(addSite(["malloc", "copyText(char const*)", "keyOf(Event)"] + tail), rate: 40 * blocks, size: 40)
+            stream(addSite(["malloc", "Value::wrap(Event)"] + tail), rate: 32 * blocks, size: 32)
             return rate
         case .partialLeak:
             stream(addSite(["malloc", "xmalloc"] + tail), rate: 50 * rate / 6, size: 512) { _, heap in

@@ -1,6 +1,7 @@
 import LeakAnalysis
-@testable import Reports
 import Testing
+
+@testable import Reports
 
 @Suite struct RenderTests {
     @Test(arguments: [

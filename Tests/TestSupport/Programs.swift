@@ -39,7 +39,7 @@ public func run(
     if let folder { process.currentDirectoryURL = URL(fileURLWithPath: folder) }
     let scratch = TemporaryFolder()
     let files = ["output", "errors"].map(scratch.file)
-    files.forEach { write([], to: $0) }
+    for file in files { write([], to: file) }
     process.standardOutput = FileHandle(forWritingAtPath: files[0])
     process.standardError = FileHandle(forWritingAtPath: files[1])
     try withNoSignalBlocked { try process.run() }
