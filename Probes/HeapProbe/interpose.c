@@ -15,14 +15,14 @@
 static HP_COLD void *sampled_malloc(size_t size)
 {
     void *block = hp_next.malloc(size);
-    hr_allocated(block, size);
+    hr_allocated(block, size, HR_CALLER);
     return block;
 }
 
 static HP_COLD void *sampled_calloc(size_t n, size_t size)
 {
     void *block = hp_next.calloc(n, size);
-    hr_allocated(block, n * size); /* no overflow where there is a block */
+    hr_allocated(block, n * size, HR_CALLER); /* no overflow where there is a block */
     return block;
 }
 
@@ -51,7 +51,7 @@ static HP_COLD void *sampled_realloc(void *block, size_t size, bool skip)
     } else {
         hr_freed(&taken);
         if (!skip)
-            hr_allocated(moved, size);
+            hr_allocated(moved, size, HR_CALLER);
     }
     errno = error;
     return moved;
@@ -104,7 +104,7 @@ HP_EXPORT int posix_memalign(void **block, size_t alignment, size_t size)
     bool skip = hr_skip(size);
     int status = hp_next.posix_memalign(block, alignment, size);
     if (!skip && status == 0)
-        hr_allocated(*block, size);
+        hr_allocated(*block, size, HR_CALLER);
     return status;
 }
 
@@ -114,7 +114,7 @@ HP_EXPORT int posix_memalign(void **block, size_t alignment, size_t size)
         bool skip = hr_skip(size);                                                                                     \
         void *block = hp_next.name(alignment, size);                                                                   \
         if (!skip)                                                                                                     \
-            hr_allocated(block, size);                                                                                 \
+            hr_allocated(block, size, HR_CALLER);                                                                      \
         return block;                                                                                                  \
     }
 
@@ -124,7 +124,7 @@ HP_EXPORT int posix_memalign(void **block, size_t alignment, size_t size)
         bool skip = hr_skip(size);                                                                                     \
         void *block = hp_next.name(size);                                                                              \
         if (!skip)                                                                                                     \
-            hr_allocated(block, size);                                                                                 \
+            hr_allocated(block, size, HR_CALLER);                                                                      \
         return block;                                                                                                  \
     }
 

@@ -11,9 +11,10 @@
 
 #define DEFAULT_INTERVAL (UINT64_C(64) << 10)
 #define DEFAULT_LEDGER (UINT64_C(4) << 20)
-#define EXACT_LEDGER (UINT64_C(128) << 20) /* a record for each of two million live blocks */
+#define EXACT_LEDGER (UINT64_C(128) << 20) /* a record for each of 750,000 live blocks */
 
-/* `512KiB`, `64k`, `1.5M` and plain bytes, with binary units as in cgroups; 0 where it is none of them. */
+/* `512KiB`, `64k` and `1.5M` are binary as in cgroups, `64kB` and `1MB` decimal, plain numbers bytes; 0 where it is none
+ * of them. The command line reads sizes alike. */
 static uint64_t parse_size(const char *text)
 {
     char *end;
@@ -22,8 +23,9 @@ static uint64_t parse_size(const char *text)
     double value = strtod(text, &end);
     const char *units = "kmgt", *unit = strchr(units, *end | 0x20);
     if (*end && unit) {
+        bool decimal = end[1] == 'B' || end[1] == 'b';
         for (const char *u = units; u <= unit; u++)
-            value *= 1024;
+            value *= decimal ? 1000 : 1024;
         end++;
         end += *end == 'i';
     }

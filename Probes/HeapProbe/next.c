@@ -29,7 +29,7 @@ static void *take_early(size_t alignment, size_t size)
         return NULL;
     }
     void *block = (void *)(((uintptr_t)early + at + alignment - 1) & ~(uintptr_t)(alignment - 1));
-    hr_filter_add(block); /* sends its free to the slow path, where it is known */
+    hr_filter_pin(block); /* sends its free to the slow path, where it is known */
     return block;
 }
 

@@ -70,7 +70,7 @@ static HP_COLD void *find_delete(void **slot, const char *name)
         if (!slot.counted_here || hr_skip(size))                                                                       \
             return ((void *(*)parameters)slot.function)arguments;                                                      \
         void *block = ((void *(*)parameters)slot.function)arguments;                                                   \
-        hr_allocated(block, size);                                                                                     \
+        hr_allocated(block, size, HR_CALLER);                                                                          \
         return block;                                                                                                  \
     }
 

@@ -31,7 +31,7 @@ void hr_remember_stderr(void) { stderr_known = fstat(2, &stderr_at_start) == 0; 
 void hr_say(const char *what, const char *detail)
 {
     struct stat now;
-    char line[5000];
+    static char line[5000]; /* said by the one thread that opens the ledger; stacks may be small */
     /* A daemon may have closed it and opened something precious in its place. */
     if (!stderr_known || fstat(2, &now) != 0 || now.st_dev != stderr_at_start.st_dev
         || now.st_ino != stderr_at_start.st_ino)
@@ -72,16 +72,19 @@ static bool reserve(int fd, uint64_t size)
         return errno = ENOSPC, false;
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < size)
         return errno = EFBIG, false; /* going on would raise SIGXFSZ */
-    if (fallocate(fd, 0, 0, (off_t)size) == 0)
+    int status;
+    while ((status = fallocate(fd, 0, 0, (off_t)size)) != 0 && errno == EINTR)
+        ;
+    if (status == 0)
         return true;
     if (errno != EOPNOTSUPP && errno != ENOSYS)
         return false;
     for (uint64_t at = 0; at < size;) {
         uint64_t rest = size - at;
         ssize_t n = pwrite(fd, zeros, rest < sizeof zeros ? rest : sizeof zeros, (off_t)at);
-        if (n <= 0)
+        if (n <= 0 && errno != EINTR)
             return false;
-        at += (uint64_t)n;
+        at += n > 0 ? (uint64_t)n : 0;
     }
     return true;
 }
@@ -191,40 +194,64 @@ static uint64_t ledger_size(void)
     return size & ~UINT64_C(4095);
 }
 
-static bool open_ledger(void)
+static const char *reason(int error)
 {
-    uint64_t size = ledger_size();
-    int parent = hr_ledger_now.pid && hr_ledger_now.pid != getpid() ? hr_ledger_now.pid : 0;
-    hr_ledger_unmap(); /* after a fork: the parent's */
-    if (!make_directory(hr_configured.directory))
-        return false;
-    hr_ledger next = {.serial = hr_ledger_now.serial + 1, .pid = getpid(), .mapped = size};
-    snprintf(next.path, sizeof next.path, "%s/%d-%llu.ledger", hr_configured.directory, next.pid,
+    switch (error) {
+    case ENOSPC: return "not enough space on the disk";
+    case EFBIG: return "larger than RLIMIT_FSIZE";
+    case EROFS: return "read-only file system";
+    case EACCES: return "permission denied";
+    default: return "the file cannot be made";
+    }
+}
+
+static void point_to_sections(hr_ledger *ledger, uint8_t *base)
+{
+    hl_header *h = ledger->header;
+    ledger->modules = (hl_module *)(base + h->modules_offset);
+    ledger->names = (char *)(base + h->names_offset);
+    ledger->sites = (hl_site *)(base + h->sites_offset);
+    ledger->frames = (uint64_t *)(base + h->frames_offset);
+    ledger->keys = (uint64_t *)(base + h->keys_offset);
+    ledger->samples = (hl_sample *)(base + h->samples_offset);
+}
+
+static bool make_ledger(hr_ledger *next, uint64_t size, int parent)
+{
+    static char why[4200]; /* one thread at a time opens a ledger, and stacks may be small */
+    snprintf(next->path, sizeof next->path, "%s/%d-%llu.ledger", hr_configured.directory, next->pid,
              (unsigned long long)hr_clock());
-    uint8_t *base = map_file(next.path, size);
+    uint8_t *base = map_file(next->path, size);
     if (!base) {
-        char why[4200];
-        snprintf(why, sizeof why, "%.4000s: %s", next.path, errno == ENOSPC ? "not enough space on the disk" :
-                 errno == EFBIG ? "larger than RLIMIT_FSIZE" : errno == EROFS ? "read-only file system" :
-                 errno == EACCES ? "permission denied" : "the file cannot be made");
+        snprintf(why, sizeof why, "%.4000s: %s", next->path, reason(errno));
         hr_say("no ledger", why);
         return false;
     }
-    hl_header *h = next.header = (hl_header *)base;
-    fill_header(h, size, parent);
-    next.modules = (hl_module *)(base + h->modules_offset);
-    next.names = (char *)(base + h->names_offset);
-    next.sites = (hl_site *)(base + h->sites_offset);
-    next.frames = (uint64_t *)(base + h->frames_offset);
-    next.keys = (uint64_t *)(base + h->keys_offset);
-    next.samples = (hl_sample *)(base + h->samples_offset);
+    next->header = (hl_header *)base;
+    fill_header(next->header, size, parent);
+    point_to_sections(next, base);
     /* Unlocked, a large ledger stalls its writer while the cgroup reclaims (measured: 8 ms a write). */
     if (size <= HL_LOCK_MAX && mlock(base, size) == 0)
-        h->flags |= HL_FLAG_LOCKED;
-    next.sites[0].state = HL_READY;
+        next->header->flags |= HL_FLAG_LOCKED;
+    next->sites[0].state = HL_READY;
+    return true;
+}
+
+static bool open_ledger(void)
+{
+    static hr_ledger next;
+    uint64_t size = ledger_size();
+    int parent = hr_ledger_now.header && hr_ledger_now.pid != getpid() ? hr_ledger_now.pid : 0;
+    next = (hr_ledger){.serial = hr_ledger_now.serial + 1, .pid = getpid(), .mapped = size};
+    bool ok = make_directory(hr_configured.directory) && make_ledger(&next, size, parent);
+    if (ok && parent)
+        hr_modules_inherit(&hr_ledger_now, &next);
+    hr_ledger_unmap(); /* after a fork: the parent's */
+    if (!ok)
+        return false;
     hr_ledger_now = next;
     hr_modules_refresh();
-    __atomic_store_n(&h->magic, HL_MAGIC, __ATOMIC_RELEASE);
+    __atomic_store_n(&next.header->magic, HL_MAGIC, __ATOMIC_RELEASE);
     return true;
 }
 

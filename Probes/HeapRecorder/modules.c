@@ -13,7 +13,7 @@ typedef struct scan {
 } scan;
 
 static uint64_t known_loads, known_unloads, known_serial;
-static uint32_t refreshing;
+static uint64_t refreshing; /* serial of the ledger that a thread is at; a forked child has another */
 static uint8_t seen[1024];
 
 static void read_build_id(const struct dl_phdr_info *info, hl_module *module)
@@ -95,7 +95,7 @@ static int add_module(struct dl_phdr_info *info, size_t size, void *context)
     read_build_id(info, &module);
     if (known(&module))
         return 0;
-    char executable[4096];
+    static char executable[4096]; /* one thread at a time, and stacks may be small */
     const char *name = info->dlpi_name ? info->dlpi_name : "";
     if (name[0] == 0) { /* the program itself */
         ssize_t length = readlink("/proc/self/exe", executable, sizeof executable - 1);
@@ -119,11 +119,17 @@ static int add_module(struct dl_phdr_info *info, size_t size, void *context)
 void hr_modules_refresh(void)
 {
     hl_header *header = hr_ledger_now.header;
-    if (__atomic_exchange_n(&refreshing, 1, __ATOMIC_ACQUIRE))
+    uint64_t serial = hr_ledger_now.serial;
+    if (__atomic_exchange_n(&refreshing, serial, __ATOMIC_ACQUIRE) == serial)
         return; /* another thread is at it */
+    if (!hr_loader_enter()) {
+        __atomic_store_n(&refreshing, 0, __ATOMIC_RELEASE);
+        return;
+    }
     scan scan = {.first = true};
     memset(seen, 0, sizeof seen);
     dl_iterate_phdr(add_module, &scan);
+    hr_loader_leave();
     if (scan.complete) {
         for (uint64_t i = 0; i < header->modules_used && i < sizeof seen; i++)
             if (!seen[i] && hr_ledger_now.modules[i].unloaded_at == UINT64_MAX)
@@ -133,4 +139,16 @@ void hr_modules_refresh(void)
         known_serial = hr_ledger_now.serial;
     }
     __atomic_store_n(&refreshing, 0, __ATOMIC_RELEASE);
+}
+
+void hr_modules_inherit(const hr_ledger *parent, hr_ledger *child)
+{
+    uint64_t names = HR_LOAD(parent->header->names_used), modules = HR_LOAD(parent->header->modules_used);
+    if (names > child->header->names_capacity || modules > child->header->modules_capacity)
+        return;
+    memcpy(child->names, parent->names, names);
+    memcpy(child->modules, parent->modules, modules * sizeof *child->modules);
+    child->header->names_used = names;
+    child->header->modules_used = modules;
+    child->header->unloads = parent->header->unloads;
 }

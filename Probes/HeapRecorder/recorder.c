@@ -13,7 +13,8 @@
 /*
  * FRESH is zero on purpose: the phase lives in a page that the kernel zeroes in a forked child (MADV_WIPEONFORK),
  * also after a raw clone, so a child never writes into its parent's ledger and makes one of its own when it comes
- * to its first sample. vfork and CLONE_VM share the page, and rightly so: they share the heap.
+ * to its first sample. vfork and CLONE_VM share the page, and rightly so: they share the heap. Where the kernel cannot
+ * do that, the pid tells, and a child is not recorded.
  */
 enum { FRESH = 0, OPENING = 1, RECORDING = 2, INERT = 3 };
 
@@ -38,7 +39,8 @@ void hr_configure(const hr_config *config)
         hr_configured.interval = 1;
     strncpy(directory, config->directory, sizeof directory - 1);
     hr_configured.directory = directory;
-    wiped_on_fork = madvise(&fork_page, sizeof fork_page, MADV_WIPEONFORK) == 0;
+    wiped_on_fork = sysconf(_SC_PAGESIZE) == sizeof fork_page
+        && madvise(&fork_page, sizeof fork_page, MADV_WIPEONFORK) == 0;
     hr_remember_stderr();
     hr_self = (hr_thread){.inside = hr_self.inside}; /* a countdown of an earlier interval */
     __atomic_store_n(&configured, 1, __ATOMIC_RELEASE);
@@ -64,7 +66,8 @@ static void forget_parent(void)
 {
     if (hr_ledger_now.pid && hr_ledger_now.pid != getpid()) {
         hr_filter_clear();
-        hr_unwinder_unsafe_after_fork();
+        hr_loader_forked();
+        hr_self.random = 0; /* or it would repeat its parent's */
     }
 }
 
@@ -98,26 +101,34 @@ static void seed_thread(hr_thread *self)
     self->random |= 1;
 }
 
-/*
- * A thread that comes here for the first time has no countdown yet: it draws one, and only then is this allocation
- * sampled or not, as any other. Before the first ledger the interval is the configured one.
- */
-static bool due(hr_thread *self, size_t size, uint64_t interval)
-{
-    if (self->random == 0) {
-        seed_thread(self);
-        self->remaining = hr_gap(&self->random, interval);
-        if (hr_skip(size))
-            return false;
-    }
-    self->remaining = hr_gap(&self->random, interval);
-    return true;
-}
-
+/* The configured interval before the first ledger, then the ledger's, which grows with each thinning. */
 static uint64_t interval_now(void)
 {
     bool have = __atomic_load_n(&fork_page.phase, __ATOMIC_ACQUIRE) == RECORDING;
     return have ? HR_LOAD(hr_ledger_now.header->interval) : hr_configured.interval;
+}
+
+static void draw(hr_thread *self)
+{
+    self->interval = interval_now();
+    self->remaining = hr_gap(&self->random, self->interval);
+}
+
+/*
+ * The interval that decided that this allocation is sampled, or 0 where it is not: a thread that comes here for the
+ * first time has no countdown yet, draws one, and only then is this allocation sampled or not, as any other.
+ */
+static uint64_t due(hr_thread *self, size_t size)
+{
+    if (self->random == 0) {
+        seed_thread(self);
+        draw(self);
+        if (hr_skip(size))
+            return 0;
+    }
+    uint64_t interval = self->interval;
+    draw(self);
+    return interval;
 }
 
 static void account(uint64_t began)
@@ -158,10 +169,10 @@ static void record(void *block, size_t size, double weight, const uint64_t *fram
     HR_ADD(header->samples_taken, 1);
 }
 
-static void sample(hr_thread *self, void *block, size_t size)
+static void sample(hr_thread *self, void *block, size_t size, uint64_t caller)
 {
-    uint64_t interval = interval_now();
-    if (!due(self, size, interval))
+    uint64_t interval = due(self, size);
+    if (!interval)
         return;
     if (!recording()) {
         if (HR_LOAD(fork_page.phase) == INERT)
@@ -169,13 +180,13 @@ static void sample(hr_thread *self, void *block, size_t size)
         return;
     }
     uint64_t began = hr_clock(), frames[HL_MAX_DEPTH];
-    uint32_t flags = 0, depth = hr_unwind(frames, HL_MAX_DEPTH, &flags);
+    uint32_t flags = 0, depth = hr_unwind(frames, HL_MAX_DEPTH, caller, &flags);
     record(block, size, hr_weight(size, interval), frames, depth, flags,
            began - hr_ledger_now.header->start_monotonic_ns);
     account(began);
 }
 
-void hr_allocated(void *block, size_t size)
+void hr_allocated(void *block, size_t size, uint64_t caller)
 {
     hr_thread *self = &hr_self;
     self->mallocs_seen++;
@@ -183,7 +194,7 @@ void hr_allocated(void *block, size_t size)
         return;
     int error = errno;
     self->inside = 1;
-    sample(self, block, size);
+    sample(self, block, size, caller);
     self->inside = 0;
     errno = error;
 }

@@ -25,10 +25,13 @@ static void filter_remove(const void *block)
         ;
 }
 
+void hr_filter_pin(const void *block) { HR_STORE(hr_filter[hr_filter_slot(block)], UINT8_MAX); }
+
 void hr_filter_clear(void)
 {
     for (size_t i = 0; i < sizeof hr_filter; i++)
-        HR_STORE(hr_filter[i], 0);
+        if (HR_LOAD(hr_filter[i]) != UINT8_MAX)
+            HR_STORE(hr_filter[i], 0);
 }
 
 static uint64_t bucket_of(uint64_t key)
@@ -45,12 +48,12 @@ double hr_sample_weight(const hl_sample *sample)
 }
 
 /* Halves the table: each older sample is kept with probability one half, and the interval doubles. Unbiased, since
- * readers count the survivors double. Costs a pass over the table (a millisecond at the most) once per doubling. */
+ * readers count the survivors double. Costs a pass over the table (a millisecond in one of 16 MiB) per doubling. */
 static void thin(void)
 {
-    static uint32_t thinning_now;
+    static uint64_t thinning_now; /* serial of the ledger; a forked child has another */
     hl_header *header = hr_ledger_now.header;
-    if (__atomic_exchange_n(&thinning_now, 1, __ATOMIC_ACQUIRE))
+    if (__atomic_exchange_n(&thinning_now, hr_ledger_now.serial, __ATOMIC_ACQUIRE) == hr_ledger_now.serial)
         return;
     uint32_t before = HR_LOAD(header->thinnings);
     if (HR_LOAD(header->samples_live) > header->samples_capacity / 2 && before < 48) {

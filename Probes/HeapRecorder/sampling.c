@@ -35,7 +35,7 @@ double hr_exp_minus(double x)
     uint64_t bits = (uint64_t)(1023 - k) << 52;
     double scale;
     memcpy(&scale, &bits, sizeof scale);
-    return k >= 1023 ? 0 : sum * scale;
+    return sum * scale;
 }
 
 uint64_t hr_gap(uint64_t *random, uint64_t interval)

@@ -36,7 +36,7 @@ static bool reserve_frames(uint32_t depth, uint64_t *at)
 }
 
 /* Fills a slot that this thread has claimed; without room for its frames it is a site with an empty stack. */
-static uint32_t publish(uint32_t index, const uint64_t *frames, uint32_t depth, uint32_t flags)
+static uint32_t publish(uint32_t index, const uint64_t *frames, uint32_t depth, uint32_t flags, uint64_t generation)
 {
     hl_header *header = hr_ledger_now.header;
     hl_site *site = &hr_ledger_now.sites[index];
@@ -49,7 +49,7 @@ static uint32_t publish(uint32_t index, const uint64_t *frames, uint32_t depth, 
         HR_ADD(header->sites_dropped, 1);
     }
     site->flags = flags;
-    site->generation = HR_LOAD(header->unloads);
+    site->generation = generation;
     site->first_ns = hr_now();
     HR_ADD(header->sites_used, 1);
     if (flags & HL_SITE_CUT)
@@ -82,14 +82,14 @@ uint32_t hr_site_intern(const uint64_t *frames, uint32_t depth, uint32_t flags)
     if (find(hash_stack(frames, depth, HR_LOAD(header->unloads)), &index))
         return index;
     hr_modules_refresh(); /* new code may be why the stack is new; may change the generation */
-    uint64_t hash = hash_stack(frames, depth, HR_LOAD(header->unloads));
+    uint64_t generation = HR_LOAD(header->unloads), hash = hash_stack(frames, depth, generation);
     while (!find(hash, &index)) {
         if (index == LOST_STACK)
             return lost();
         uint64_t empty = 0;
         if (__atomic_compare_exchange_n(&hr_ledger_now.sites[index].hash, &empty, hash, false, __ATOMIC_ACQ_REL,
                                         __ATOMIC_RELAXED))
-            return publish(index, frames, depth, flags);
+            return publish(index, frames, depth, flags, generation);
     }
     return index;
 }

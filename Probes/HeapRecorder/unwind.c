@@ -10,7 +10,8 @@
 #include <link.h>
 
 static int (*unw_backtrace_)(void **, int);
-static uint32_t unwinding;       /* threads inside libunwind; a fork copies the count, see below */
+static uint32_t in_loader;       /* threads that may hold locks of the loader or of libunwind */
+static bool is_barred;           /* this process was forked while there were such threads */
 static uint64_t own_start, own_end;
 
 static int find_self(struct dl_phdr_info *info, size_t size, void *unused)
@@ -41,25 +42,32 @@ void hr_load_unwinder(void)
     hr_self.inside--;
 }
 
-bool hr_has_unwinder(void) { return unw_backtrace_ != NULL; }
+bool hr_has_unwinder(void) { return unw_backtrace_ != NULL && !is_barred; }
 
-bool hr_unwinder_unsafe_after_fork(void)
+bool hr_loader_enter(void)
 {
-    bool unsafe = HR_LOAD(unwinding) != 0;
-    HR_STORE(unwinding, 0);
-    if (unsafe)
-        unw_backtrace_ = NULL;
-    return unsafe;
+    if (is_barred)
+        return false;
+    HR_ADD(in_loader, 1);
+    return true;
 }
 
-uint32_t hr_unwind(uint64_t *frames, uint32_t capacity, uint32_t *flags)
+void hr_loader_leave(void) { HR_ADD(in_loader, -1); }
+
+void hr_loader_forked(void)
+{
+    is_barred = is_barred || HR_LOAD(in_loader) != 0;
+    HR_STORE(in_loader, 0);
+}
+
+uint32_t hr_unwind(uint64_t *frames, uint32_t capacity, uint64_t caller, uint32_t *flags)
 {
     void *raw[HL_MAX_DEPTH + 16];
     int depth = 0, skip = 0;
-    if (unw_backtrace_) {
-        HR_ADD(unwinding, 1);
+    bool unwinds = unw_backtrace_ && hr_loader_enter();
+    if (unwinds) {
         depth = unw_backtrace_(raw, HL_MAX_DEPTH + 16);
-        HR_ADD(unwinding, -1);
+        hr_loader_leave();
     }
     while (skip < depth && (uint64_t)(uintptr_t)raw[skip] >= own_start && (uint64_t)(uintptr_t)raw[skip] < own_end)
         skip++;
@@ -68,9 +76,11 @@ uint32_t hr_unwind(uint64_t *frames, uint32_t capacity, uint32_t *flags)
         frames[n++] = (uint64_t)(uintptr_t)raw[i];
     if (depth == HL_MAX_DEPTH + 16 || depth - skip > (int)capacity)
         *flags |= HL_SITE_CUT;
-    if (!unw_backtrace_)
+    if (!unwinds)
         *flags |= HL_SITE_NO_UNWINDER;
-    else if (n == 0)
+    if (n == 0) {
         HR_ADD(hr_ledger_now.header->stacks_failed, 1);
+        frames[n++] = caller;
+    }
     return n;
 }

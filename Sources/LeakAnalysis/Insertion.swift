@@ -5,7 +5,7 @@ enum Insertion {
     /// Calls between a function that allocates and the one where they meet. Farther out, everything meets.
     private static let reach = 3
     /// Rates less certain than this agree with anything.
-    private static let largestError = 0.25
+    private static let largestError = 0.2
 
     /// Joins what belongs together, largest first; the others stay as they are.
     static func joined(_ candidates: [Candidate], duration: Double) -> [Candidate] {
@@ -33,11 +33,11 @@ enum Insertion {
         }
     }
 
-    /// As many blocks a second, within what is known of both.
+    /// As many blocks a second, within three standard errors: of many pairs that are one, few are to be missed.
     private static func isOnePace(_ a: Candidate, _ b: Candidate) -> Bool {
         guard let first = a.pace, let second = b.pace else { return false }
         let error = (first.error * first.error + second.error * second.error).squareRoot()
-        return error < largestError && abs(first.value / second.value - 1) <= max(0.05, 1.96 * error)
+        return error < largestError && abs(first.value / second.value - 1) <= max(0.05, 3 * error)
     }
 }
 

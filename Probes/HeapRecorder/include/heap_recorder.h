@@ -48,11 +48,12 @@ const char *hr_ledger_path(void);
 
 typedef struct hr_thread {
     uint64_t remaining; /* bytes until the next sample; 0 in a new thread, which sends it to the slow path once */
+    uint64_t interval;  /* with which `remaining` was drawn: what the next sample weighs depends on it */
     uint64_t random;    /* state of its generator, 0 = not seeded */
     uint32_t inside;    /* in the slow path: allocations made there are not ours to record */
     uint32_t tid;
-    uint64_t serial;    /* ledger for which random and tid were set */
-    uint64_t mallocs_seen; /* allocations that reached the slow path, see hr_mallocs_seen */
+    uint64_t serial;    /* ledger for which `tid` was set */
+    uint64_t mallocs_seen; /* allocations that reached the slow path: tells whether an operator new calls malloc */
 } hr_thread;
 
 extern __thread hr_thread hr_self;
@@ -83,11 +84,15 @@ static inline bool hr_maybe_sampled(const void *block)
 }
 
 void hr_filter_add(const void *block);
+/* Never leaves the filter again, also not in a forked child. */
+void hr_filter_pin(const void *block);
 
 /* ---- Sampled path ---------------------------------------------------------------------------------------------- */
 
-/* After hr_skip said false: records `block` with the stack of the caller if the sampling says so. Keeps errno. */
-void hr_allocated(void *block, size_t size);
+/* After hr_skip said false: records `block` with its stack if the sampling says so. `caller` stands in for the stack
+ * where there is no unwinder: HR_CALLER in the exported function. Keeps errno. */
+#define HR_CALLER ((uint64_t)(uintptr_t)__builtin_return_address(0))
+void hr_allocated(void *block, size_t size, uint64_t caller);
 
 /* A sample on its way out of the table or back in. */
 typedef struct hr_taken {

@@ -40,12 +40,18 @@ void hr_remember_stderr(void);
 
 /* modules.c: books what is loaded now, if anything was loaded or unloaded since the last time. */
 void hr_modules_refresh(void);
+/* A forked child begins with what its parent knew, since it may not be able to ask the loader. */
+void hr_modules_inherit(const hr_ledger *parent, hr_ledger *child);
 
-/* unwind.c: return addresses innermost first, without the probe's own; *flags gets HL_SITE_…. */
-uint32_t hr_unwind(uint64_t *frames, uint32_t capacity, uint32_t *flags);
+/* unwind.c: return addresses innermost first, without the probe's own, at least `caller`; *flags gets HL_SITE_…. */
+uint32_t hr_unwind(uint64_t *frames, uint32_t capacity, uint64_t caller, uint32_t *flags);
 bool hr_has_unwinder(void);
-/* True where a fork happened while another thread was unwinding: libunwind's locks may be held for ever. */
-bool hr_unwinder_unsafe_after_fork(void);
+
+/* Between these a thread may hold locks of the loader or of libunwind. A child that was forked meanwhile would wait for
+ * them for ever: it finds the count above zero, and from then on hr_loader_enter says no. */
+bool hr_loader_enter(void);
+void hr_loader_leave(void);
+void hr_loader_forked(void);
 
 /* sites.c */
 uint32_t hr_site_intern(const uint64_t *frames, uint32_t depth, uint32_t flags);
