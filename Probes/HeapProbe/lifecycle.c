@@ -59,6 +59,7 @@ __attribute__((constructor)) static void begin(void)
         .interval = interval ? interval : DEFAULT_INTERVAL,
         .ledger_size = ledger ? ledger : interval == 1 ? EXACT_LEDGER : DEFAULT_LEDGER,
     };
+    hp_resolve_operators();
     hr_load_unwinder();
     hr_configure(&config);
 }

@@ -21,6 +21,7 @@ typedef struct hp_allocator {
 extern hp_allocator hp_next;
 
 void hp_resolve(void);
+void hp_resolve_operators(void);
 
 /* The next definition of `name`, looked for also in C++ runtimes that were loaded with RTLD_LOCAL. NULL if none. */
 void *hp_find(const char *name);

@@ -4,6 +4,7 @@
  * out by trying once. The names are those of the Itanium C++ ABI on 64-bit (size_t is `m`).
  */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -40,7 +41,9 @@ static bool goes_past_malloc(void *function, bool aligned)
     return past;
 }
 
-static HP_COLD bool find_new(operator_new *slot, const char *name, bool aligned)
+static void find_all(void);
+
+static bool find_new(operator_new *slot, const char *name, bool aligned)
 {
     void *function = hp_find(name);
     if (!function)
@@ -51,35 +54,46 @@ static HP_COLD bool find_new(operator_new *slot, const char *name, bool aligned)
     return true;
 }
 
-static HP_COLD void *find_delete(void **slot, const char *name)
+static void find_delete(void **slot, const char *name)
 {
-    void *function = hp_find(name);
-    __atomic_store_n(slot, function, __ATOMIC_RELAXED);
-    return function;
+    __atomic_store_n(slot, hp_find(name), __ATOMIC_RELAXED);
+}
+
+static HP_COLD bool find_late_new(operator_new *slot)
+{
+    find_all();
+    return __atomic_load_n(&slot->ready, __ATOMIC_ACQUIRE);
+}
+
+static HP_COLD void *find_late_delete(void **slot)
+{
+    find_all();
+    return __atomic_load_n(slot, __ATOMIC_RELAXED);
 }
 
 /* ---- Exported ---------------------------------------------------------------------------------------------------- */
 
 /* Without any C++ runtime to be found there is nobody to throw bad_alloc: then memory comes from malloc. */
-#define OPERATOR_NEW(name, aligned, parameters, arguments, otherwise)                                                  \
+#define OPERATOR_NEW(name, parameters, arguments, otherwise)                                                  \
+    static operator_new slot##name;                                                                                    \
     HP_EXPORT void *name parameters                                                                                    \
     {                                                                                                                  \
-        static operator_new slot;                                                                                      \
-        if (HR_UNLIKELY(!__atomic_load_n(&slot.ready, __ATOMIC_ACQUIRE)) && !find_new(&slot, #name, aligned))          \
+        operator_new *slot = &slot##name;                                                                              \
+        if (HR_UNLIKELY(!__atomic_load_n(&slot->ready, __ATOMIC_ACQUIRE)) && !find_late_new(slot))                     \
             return otherwise;                                                                                          \
-        if (!slot.counted_here || hr_skip(size))                                                                       \
-            return ((void *(*)parameters)slot.function)arguments;                                                      \
-        void *block = ((void *(*)parameters)slot.function)arguments;                                                   \
+        if (!slot->counted_here || hr_skip(size))                                                                      \
+            return ((void *(*)parameters)slot->function)arguments;                                                     \
+        void *block = ((void *(*)parameters)slot->function)arguments;                                                  \
         hr_allocated(block, size, HR_CALLER);                                                                          \
         return block;                                                                                                  \
     }
 
 #define OPERATOR_DELETE(name, parameters, arguments)                                                                   \
+    static void *slot##name;                                                                                           \
     HP_EXPORT void name parameters                                                                                     \
     {                                                                                                                  \
-        static void *slot;                                                                                             \
-        void *function = __atomic_load_n(&slot, __ATOMIC_RELAXED);                                                     \
-        if (HR_UNLIKELY(!function) && !(function = find_delete(&slot, #name)))                                         \
+        void *function = __atomic_load_n(&slot##name, __ATOMIC_RELAXED);                                               \
+        if (HR_UNLIKELY(!function) && !(function = find_late_delete(&slot##name)))                                     \
             return free(block);                                                                                        \
         if (hr_maybe_sampled(block)) {                                                                                 \
             hr_taken taken = hr_take(block);                                                                           \
@@ -90,15 +104,15 @@ static HP_COLD void *find_delete(void **slot, const char *name)
 
 typedef const void *nothrow;
 
-OPERATOR_NEW(_Znwm, false, (size_t size), (size), hp_next.malloc(size))
-OPERATOR_NEW(_Znam, false, (size_t size), (size), hp_next.malloc(size))
-OPERATOR_NEW(_ZnwmRKSt9nothrow_t, false, (size_t size, nothrow t), (size, t), hp_next.malloc(size))
-OPERATOR_NEW(_ZnamRKSt9nothrow_t, false, (size_t size, nothrow t), (size, t), hp_next.malloc(size))
-OPERATOR_NEW(_ZnwmSt11align_val_t, true, (size_t size, size_t a), (size, a), hp_next.memalign(a, size))
-OPERATOR_NEW(_ZnamSt11align_val_t, true, (size_t size, size_t a), (size, a), hp_next.memalign(a, size))
-OPERATOR_NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, true, (size_t size, size_t a, nothrow t), (size, a, t),
+OPERATOR_NEW(_Znwm, (size_t size), (size), hp_next.malloc(size))
+OPERATOR_NEW(_Znam, (size_t size), (size), hp_next.malloc(size))
+OPERATOR_NEW(_ZnwmRKSt9nothrow_t, (size_t size, nothrow t), (size, t), hp_next.malloc(size))
+OPERATOR_NEW(_ZnamRKSt9nothrow_t, (size_t size, nothrow t), (size, t), hp_next.malloc(size))
+OPERATOR_NEW(_ZnwmSt11align_val_t, (size_t size, size_t a), (size, a), hp_next.memalign(a, size))
+OPERATOR_NEW(_ZnamSt11align_val_t, (size_t size, size_t a), (size, a), hp_next.memalign(a, size))
+OPERATOR_NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, (size_t size, size_t a, nothrow t), (size, a, t),
              hp_next.memalign(a, size))
-OPERATOR_NEW(_ZnamSt11align_val_tRKSt9nothrow_t, true, (size_t size, size_t a, nothrow t), (size, a, t),
+OPERATOR_NEW(_ZnamSt11align_val_tRKSt9nothrow_t, (size_t size, size_t a, nothrow t), (size, a, t),
              hp_next.memalign(a, size))
 
 OPERATOR_DELETE(_ZdlPv, (void *block), (block))
@@ -113,3 +127,29 @@ OPERATOR_DELETE(_ZdlPvmSt11align_val_t, (void *block, size_t size, size_t a), (b
 OPERATOR_DELETE(_ZdaPvmSt11align_val_t, (void *block, size_t size, size_t a), (block, size, a))
 OPERATOR_DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, (void *block, size_t a, nothrow t), (block, a, t))
 OPERATOR_DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, (void *block, size_t a, nothrow t), (block, a, t))
+
+/* ---- Looking up -------------------------------------------------------------------------------------------------- */
+
+/* All at once: a look-up takes the loader's lock, which a dlopen holds while its constructors may wait for a thread that
+ * comes to an operator for the first time. */
+static void find_all(void)
+{
+#define FIND_NEW(name, aligned) find_new(&slot##name, #name, aligned)
+#define FIND_DELETE(name) find_delete(&slot##name, #name)
+    FIND_NEW(_Znwm, false), FIND_NEW(_Znam, false);
+    FIND_NEW(_ZnwmRKSt9nothrow_t, false), FIND_NEW(_ZnamRKSt9nothrow_t, false);
+    FIND_NEW(_ZnwmSt11align_val_t, true), FIND_NEW(_ZnamSt11align_val_t, true);
+    FIND_NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, true), FIND_NEW(_ZnamSt11align_val_tRKSt9nothrow_t, true);
+    FIND_DELETE(_ZdlPv), FIND_DELETE(_ZdaPv), FIND_DELETE(_ZdlPvm), FIND_DELETE(_ZdaPvm);
+    FIND_DELETE(_ZdlPvRKSt9nothrow_t), FIND_DELETE(_ZdaPvRKSt9nothrow_t);
+    FIND_DELETE(_ZdlPvSt11align_val_t), FIND_DELETE(_ZdaPvSt11align_val_t);
+    FIND_DELETE(_ZdlPvmSt11align_val_t), FIND_DELETE(_ZdaPvmSt11align_val_t);
+    FIND_DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t), FIND_DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t);
+}
+
+/* Before main, where the program has a C++ runtime from the start. */
+void hp_resolve_operators(void)
+{
+    if (dlsym(RTLD_NEXT, "_Znwm"))
+        find_all();
+}

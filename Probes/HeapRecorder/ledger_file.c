@@ -243,7 +243,10 @@ static bool open_ledger(void)
     uint64_t size = ledger_size();
     int parent = hr_ledger_now.header && hr_ledger_now.pid != getpid() ? hr_ledger_now.pid : 0;
     next = (hr_ledger){.serial = hr_ledger_now.serial + 1, .pid = getpid(), .mapped = size};
-    bool ok = make_directory(hr_configured.directory) && make_ledger(&next, size, parent);
+    bool ok = make_directory(hr_configured.directory);
+    if (ok)
+        hr_folder_sweep(hr_configured.directory);
+    ok = ok && make_ledger(&next, size, parent);
     if (ok && parent)
         hr_modules_inherit(&hr_ledger_now, &next);
     hr_ledger_unmap(); /* after a fork: the parent's */

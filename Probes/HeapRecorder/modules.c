@@ -51,18 +51,35 @@ static bool write_name(const char *name, hl_module *module)
     return true;
 }
 
+/* The same file at the same place again, perhaps after a dlclose, is the same module: its code has not changed. */
 static bool known(const hl_module *module)
 {
     hl_header *header = hr_ledger_now.header;
     for (uint64_t i = 0; i < header->modules_used; i++) {
         hl_module *other = &hr_ledger_now.modules[i];
-        if (other->unloaded_at == UINT64_MAX && other->start == module->start && other->end == module->end
-            && memcmp(other->build_id, module->build_id, sizeof module->build_id) == 0) {
+        bool same = other->start == module->start && other->end == module->end
+            && other->build_id_length == module->build_id_length && module->build_id_length > 0
+            && memcmp(other->build_id, module->build_id, sizeof module->build_id) == 0;
+        if (same || (other->unloaded_at == UINT64_MAX && other->start == module->start && other->end == module->end)) {
+            other->unloaded_at = UINT64_MAX;
             seen[i] = 1;
             return true;
         }
     }
     return false;
+}
+
+/* Other code where an unloaded module was: the stacks through it are other stacks from now on. */
+static void close_overlapped(const hl_module *module)
+{
+    hl_header *header = hr_ledger_now.header;
+    for (uint64_t i = 0; i < header->modules_used; i++) {
+        hl_module *other = &hr_ledger_now.modules[i];
+        if (other->start < module->end && module->start < other->end && !seen[i]) {
+            hr_sites_close(module->start, module->end);
+            return;
+        }
+    }
 }
 
 static int add_module(struct dl_phdr_info *info, size_t size, void *context)
@@ -107,6 +124,7 @@ static int add_module(struct dl_phdr_info *info, size_t size, void *context)
         HR_ADD(header->modules_dropped, 1);
         return 0;
     }
+    close_overlapped(&module);
     hl_module *slot = &hr_ledger_now.modules[index];
     module.state = HL_WRITING;
     *slot = module;
@@ -120,16 +138,13 @@ void hr_modules_refresh(void)
 {
     hl_header *header = hr_ledger_now.header;
     uint64_t serial = hr_ledger_now.serial;
+    if (hr_is_loader_barred())
+        return;
     if (__atomic_exchange_n(&refreshing, serial, __ATOMIC_ACQUIRE) == serial)
         return; /* another thread is at it */
-    if (!hr_loader_enter()) {
-        __atomic_store_n(&refreshing, 0, __ATOMIC_RELEASE);
-        return;
-    }
     scan scan = {.first = true};
     memset(seen, 0, sizeof seen);
     dl_iterate_phdr(add_module, &scan);
-    hr_loader_leave();
     if (scan.complete) {
         for (uint64_t i = 0; i < header->modules_used && i < sizeof seen; i++)
             if (!seen[i] && hr_ledger_now.modules[i].unloaded_at == UINT64_MAX)

@@ -20,7 +20,8 @@ enum { FRESH = 0, OPENING = 1, RECORDING = 2, INERT = 3 };
 
 static struct {
     uint32_t phase;
-    uint8_t rest[4092];
+    uint32_t is_first_life; /* this is the process that hr_configure saw, or shares its memory */
+    uint8_t rest[4088];
 } fork_page __attribute__((aligned(4096)));
 
 __thread hr_thread hr_self;
@@ -28,6 +29,8 @@ hr_config hr_configured;
 static char directory[4000];
 static uint32_t configured;
 static bool wiped_on_fork;
+static int configured_pid;
+static uint64_t threads; /* that ever allocated */
 static uint64_t missed; /* samples that came while the ledger was being made */
 
 #define NEVER (UINT64_C(1) << 62) /* a countdown that does not end */
@@ -41,6 +44,8 @@ void hr_configure(const hr_config *config)
     hr_configured.directory = directory;
     wiped_on_fork = sysconf(_SC_PAGESIZE) == sizeof fork_page
         && madvise(&fork_page, sizeof fork_page, MADV_WIPEONFORK) == 0;
+    fork_page.is_first_life = 1;
+    configured_pid = getpid();
     hr_remember_stderr();
     hr_self = (hr_thread){.inside = hr_self.inside}; /* a countdown of an earlier interval */
     __atomic_store_n(&configured, 1, __ATOMIC_RELEASE);
@@ -66,7 +71,9 @@ static void forget_parent(void)
 {
     if (hr_ledger_now.pid && hr_ledger_now.pid != getpid()) {
         hr_filter_clear();
-        hr_loader_forked();
+        if (HR_LOAD(threads) > 1)
+            hr_bar_loader();
+        HR_STORE(threads, 1);
         hr_self.random = 0; /* or it would repeat its parent's */
     }
 }
@@ -79,7 +86,10 @@ static bool recording(void)
         return wiped_on_fork || hr_ledger_now.pid == getpid();
     if (phase == OPENING)
         HR_ADD(missed, 1);
-    if (phase != FRESH || !__atomic_load_n(&configured, __ATOMIC_ACQUIRE)
+    /* A vfork child lives in its parent's memory for a moment: a ledger made there would bear the wrong pid. */
+    if (fork_page.is_first_life && configured_pid != getpid())
+        return false;
+    if (phase != FRESH || !__atomic_load_n(&configured, __ATOMIC_ACQUIRE) || !hr_has_stack_room()
         || !__atomic_compare_exchange_n(&fork_page.phase, &phase, OPENING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return false;
     forget_parent();
@@ -94,7 +104,6 @@ static bool recording(void)
 
 static void seed_thread(hr_thread *self)
 {
-    static uint64_t threads;
     uint64_t ordinal = HR_ADD(threads, 1) + 1;
     self->random = hr_configured.seed ? hr_configured.seed * UINT64_C(0x9E3779B97F4A7C15) + ordinal
                                       : hr_clock() ^ (uint64_t)(uintptr_t)self ^ ordinal << 40;
@@ -179,10 +188,13 @@ static void sample(hr_thread *self, void *block, size_t size, uint64_t caller)
             self->remaining = NEVER;
         return;
     }
-    uint64_t began = hr_clock(), frames[HL_MAX_DEPTH];
-    uint32_t flags = 0, depth = hr_unwind(frames, HL_MAX_DEPTH, caller, &flags);
-    record(block, size, hr_weight(size, interval), frames, depth, flags,
+    uint64_t began = hr_clock();
+    hr_stack stack = hr_unwind(caller);
+    if (stack.flags & HL_SITE_NO_UNWINDER)
+        HR_ADD(hr_ledger_now.header->stacks_failed, 1);
+    record(block, size, hr_weight(size, interval), hr_stack_frames(&stack), stack.depth, stack.flags,
            began - hr_ledger_now.header->start_monotonic_ns);
+    hr_stack_release(&stack);
     account(began);
 }
 

@@ -6,9 +6,9 @@
 #define LOST_STACK 0u /* site 0 takes the samples whose stack found no room */
 #define LONGEST_PROBE 64u
 
-static uint64_t hash_stack(const uint64_t *frames, uint32_t depth, uint64_t seed)
+static uint64_t hash_stack(const uint64_t *frames, uint32_t depth)
 {
-    uint64_t h = seed ^ UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t h = UINT64_C(0x9E3779B97F4A7C15);
     for (uint32_t i = 0; i < depth; i++) {
         h = (h ^ frames[i]) * UINT64_C(0xD6E8FEB86659FD93);
         h ^= h >> 32;
@@ -75,14 +75,33 @@ static bool find(uint64_t hash, uint32_t *index)
     return false;
 }
 
+/* A closed site keeps its slot and its samples, under a hash that no stack has. */
+void hr_sites_close(uint64_t start, uint64_t end)
+{
+    hl_header *header = hr_ledger_now.header;
+    for (uint64_t i = 1; i < header->sites_capacity; i++) {
+        hl_site *site = &hr_ledger_now.sites[i];
+        if (__atomic_load_n(&site->state, __ATOMIC_ACQUIRE) != HL_READY)
+            continue;
+        for (uint32_t f = 0; f < site->depth; f++) {
+            uint64_t address = hr_ledger_now.frames[site->frames_index + f];
+            if (address < start || address >= end)
+                continue;
+            __atomic_store_n(&site->hash, ~site->hash | 1, __ATOMIC_RELEASE);
+            break;
+        }
+    }
+}
+
 uint32_t hr_site_intern(const uint64_t *frames, uint32_t depth, uint32_t flags)
 {
     hl_header *header = hr_ledger_now.header;
     uint32_t index;
-    if (find(hash_stack(frames, depth, HR_LOAD(header->unloads)), &index))
+    uint64_t hash = hash_stack(frames, depth);
+    if (find(hash, &index))
         return index;
     hr_modules_refresh(); /* new code may be why the stack is new; may change the generation */
-    uint64_t generation = HR_LOAD(header->unloads), hash = hash_stack(frames, depth, generation);
+    uint64_t generation = HR_LOAD(header->unloads);
     while (!find(hash, &index)) {
         if (index == LOST_STACK)
             return lost();

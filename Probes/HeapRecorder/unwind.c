@@ -10,8 +10,7 @@
 #include <link.h>
 
 static int (*unw_backtrace_)(void **, int);
-static uint32_t in_loader;       /* threads that may hold locks of the loader or of libunwind */
-static bool is_barred;           /* this process was forked while there were such threads */
+static bool is_barred;
 static uint64_t own_start, own_end;
 
 static int find_self(struct dl_phdr_info *info, size_t size, void *unused)
@@ -37,50 +36,69 @@ void hr_load_unwinder(void)
     dl_iterate_phdr(find_self, NULL);
     hr_self.inside++;
     void *library = dlopen("libunwind.so.8", RTLD_LOCAL | RTLD_NOW);
-    if (library)
+    if (library && hr_lead_calls(library) > 0)
         unw_backtrace_ = (int (*)(void **, int))dlsym(library, "unw_backtrace");
     hr_self.inside--;
 }
 
 bool hr_has_unwinder(void) { return unw_backtrace_ != NULL && !is_barred; }
 
-bool hr_loader_enter(void)
-{
-    if (is_barred)
-        return false;
-    HR_ADD(in_loader, 1);
-    return true;
-}
+void hr_bar_loader(void) { is_barred = true; }
 
-void hr_loader_leave(void) { HR_ADD(in_loader, -1); }
+bool hr_is_loader_barred(void) { return is_barred; }
 
-void hr_loader_forked(void)
-{
-    is_barred = is_barred || HR_LOAD(in_loader) != 0;
-    HR_STORE(in_loader, 0);
-}
+/* A few buffers for all threads, since stacks may be small: [..] is one that this thread may use until it lets go. */
+#define BUFFERS 16
+static struct {
+    uint32_t taken;
+    void *frames[HL_MAX_DEPTH + 16];
+} buffers[BUFFERS];
 
-uint32_t hr_unwind(uint64_t *frames, uint32_t capacity, uint64_t caller, uint32_t *flags)
+static int take_buffer(void)
 {
-    void *raw[HL_MAX_DEPTH + 16];
-    int depth = 0, skip = 0;
-    bool unwinds = unw_backtrace_ && hr_loader_enter();
-    if (unwinds) {
-        depth = unw_backtrace_(raw, HL_MAX_DEPTH + 16);
-        hr_loader_leave();
+    static uint32_t next;
+    for (uint32_t tries = 0; tries < BUFFERS; tries++) {
+        uint32_t i = HR_ADD(next, 1) % BUFFERS;
+        if (!__atomic_exchange_n(&buffers[i].taken, 1, __ATOMIC_ACQUIRE))
+            return (int)i;
     }
-    while (skip < depth && (uint64_t)(uintptr_t)raw[skip] >= own_start && (uint64_t)(uintptr_t)raw[skip] < own_end)
+    return -1;
+}
+
+static bool is_own(const void *address)
+{
+    return (uint64_t)(uintptr_t)address >= own_start && (uint64_t)(uintptr_t)address < own_end;
+}
+
+hr_stack hr_unwind(uint64_t caller)
+{
+    hr_stack stack = {.buffer = -1, .depth = 1, .flags = HL_SITE_NO_UNWINDER, .caller = caller};
+    if (!hr_has_unwinder() || !hr_has_stack_room() || (stack.buffer = take_buffer()) < 0)
+        return stack;
+    void **frames = buffers[stack.buffer].frames;
+    int depth = unw_backtrace_(frames, HL_MAX_DEPTH + 16), skip = 0;
+    while (skip < depth && is_own(frames[skip]))
         skip++;
-    uint32_t n = 0;
-    for (int i = skip; i < depth && n < capacity; i++)
-        frames[n++] = (uint64_t)(uintptr_t)raw[i];
-    if (depth == HL_MAX_DEPTH + 16 || depth - skip > (int)capacity)
-        *flags |= HL_SITE_CUT;
-    if (!unwinds)
-        *flags |= HL_SITE_NO_UNWINDER;
-    if (n == 0) {
-        HR_ADD(hr_ledger_now.header->stacks_failed, 1);
-        frames[n++] = caller;
-    }
-    return n;
+    if (skip >= depth)
+        return stack;
+    stack.first = (uint32_t)skip;
+    stack.depth = (uint32_t)(depth - skip);
+    stack.flags = 0;
+    if (depth == HL_MAX_DEPTH + 16 || stack.depth > HL_MAX_DEPTH)
+        stack.flags = HL_SITE_CUT;
+    stack.depth = stack.depth > HL_MAX_DEPTH ? HL_MAX_DEPTH : stack.depth;
+    return stack;
+}
+
+const uint64_t *hr_stack_frames(const hr_stack *stack)
+{
+    if (stack->flags & HL_SITE_NO_UNWINDER)
+        return &stack->caller;
+    return (const uint64_t *)buffers[stack->buffer].frames + stack->first;
+}
+
+void hr_stack_release(const hr_stack *stack)
+{
+    if (stack->buffer >= 0)
+        __atomic_store_n(&buffers[stack->buffer].taken, 0, __ATOMIC_RELEASE);
 }

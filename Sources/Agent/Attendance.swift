@@ -97,7 +97,8 @@ public struct Attendance {
         }
         return pids.filter { !known.contains($0) }.compactMap { pid in
             guard let memory = try? files.process(pid) else { return nil }
-            let place = LedgerPlace(of: pid, given: options.ledgerFolder)
+            let place = LedgerPlace(
+                of: ProcessKey(pid: pid, startTicks: memory.startTicks), given: options.ledgerFolder)
             let watch = Watch(
                 pid: pid, name: options.name ?? memory.name, place: place, core: core, files: files)
             overseer.add(watch)

@@ -40,10 +40,10 @@ extension CaptureRequest {
         alerts = watch.alerts
     }
 
-    /// Of a process that was killed beside the watched one.
-    init(leftover: String, pid: Int32, of watch: Watch, output: String, host: String) {
+    /// Of a process beside the watched one that has ended.
+    init(leftover: String, pid: Int32, _ trigger: Trigger, of watch: Watch, output: String, host: String) {
         process = ProcessState(
-            name: watch.name, commandLine: nil, pid: pid, capturedAt: Clock.unix(), trigger: Trigger.killed.rawValue,
+            name: watch.name, commandLine: nil, pid: pid, capturedAt: Clock.unix(), trigger: trigger.rawValue,
             cgroupPath: watch.cgroup?.path, host: host)
         self.output = output
         ledger = leftover
@@ -69,10 +69,8 @@ extension CaptureRequest {
             (process.limitBytes, process.usageBytes, process.limitSource) = tighter
         }
         self.output = output
-        let place = LedgerPlace(of: pid, given: ledgerFolder)
-        ledger = LedgerFolder(path: place.folder).ledgers(of: pid).first {
-            (try? LedgerFile(path: $0))?.identity().startTicks == memory.startTicks
-        }
+        let key = ProcessKey(pid: pid, startTicks: memory.startTicks)
+        ledger = LedgerFolder(path: LedgerPlace(of: key, given: ledgerFolder).folder).ledgers(of: key).first
         if ledger == nil, readBytes("/proc/\(pid)/environ") == nil {
             throw AgentError(
                 .processUnreadable, "process \(pid) may not be read: run heaptide as its user, or as root")
@@ -87,7 +85,20 @@ public enum Capture {
         guard let request = try? JSONDecoder().decode(CaptureRequest.self, from: Data(request)) else {
             throw AgentError(.system, "capture: standard input holds no request: this command serves `heaptide run`")
         }
+        goFirst()
         try write(request)
+    }
+
+    /// Where memory runs out the kernel shall rather end this helper than the agent, which would start another.
+    private static func goFirst() {
+        let path = "/proc/self/oom_score_adj"
+        let digits = readBytes(path).map { String(decoding: $0, as: UTF8.self).filter { $0 != "\n" } }
+        guard let now = digits.flatMap({ Int($0) }) else { return }
+        let file = open(path, O_WRONLY | O_CLOEXEC)
+        guard file >= 0 else { return }
+        defer { close(file) }
+        let raised = Array("\(min(1000, now + 100))".utf8)
+        _ = Glibc.write(file, raised, raised.count)
     }
 
     /// `heaptide snapshot`: of a process that runs, now. Symbols are resolved once the file is durable.
@@ -116,15 +127,16 @@ public enum Capture {
         let writer = try SnapshotWriter(path: request.output)
         do {
             try writer.write(process: process)
-            let unread = try writeProfile(request, writer)
-            try writer.write(history: request.history, alerts: request.alerts)
-            try writer.finish()
-            // The file is sound without it, but whoever asked must know that the ledger is still needed.
-            if let unread { throw unread }
-        } catch let error as SnapshotError {
+        } catch {
             writer.abandon()
             throw error
         }
+        // What fails from here on leaves a `.partial` with all that was written before.
+        let unread = try writeProfile(request, writer)
+        try writer.write(history: request.history, alerts: request.alerts)
+        try writer.finish()
+        // The file is sound without it, but whoever asked must know that the ledger is still needed.
+        if let unread { throw unread }
     }
 
     private static func writeProfile(

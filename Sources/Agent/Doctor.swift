@@ -1,3 +1,4 @@
+import AgentCore
 import FoundationEssentials
 import Glibc
 import HeapLedger
@@ -48,9 +49,15 @@ public enum Doctor {
         let files = ProcFS()
         kernel(&diagnosis)
         memoryLimit(of: pid ?? getpid(), files, &diagnosis)
-        let place = pid.map { LedgerPlace(of: $0, given: ledgerFolder) }
+        let place = pid.flatMap { pid in
+            (try? files.process(pid)).map {
+                LedgerPlace(of: ProcessKey(pid: pid, startTicks: $0.startTicks), given: ledgerFolder)
+            }
+        }
         let folder =
-            place?.folder ?? ledgerFolder ?? LedgerFolder.defaultPath(environment: currentEnvironment().dictionary)
+            place?.folder ?? ledgerFolder
+            ?? LedgerFolder.defaultPath(
+                environment: currentEnvironment()["HEAPTIDE_DIR"].map { ["HEAPTIDE_DIR": $0] } ?? [:])
         checkProbe(probe, &diagnosis)
         ledgers(in: folder, &diagnosis)
         lockedMemory(&diagnosis)
@@ -93,13 +100,16 @@ public enum Doctor {
     }
 
     private static func ledgers(in folder: String, _ diagnosis: inout Diagnosis) {
-        do throws(AgentError) {
-            try Folders.prepare(folder, mode: 0o700, what: "ledgers")
-        } catch {
-            return diagnosis.add("ledgers", .missing, "\(error), with HEAPTIDE_DIR")
+        // Looking must not leave anything behind: a folder that is not there yet is judged by where it would be made.
+        let existing = Folders.nearestExisting(folder)
+        var status = stat()
+        guard stat(existing, &status) == 0, status.st_mode & S_IFMT == S_IFDIR, access(existing, W_OK | X_OK) == 0
+        else {
+            return diagnosis.add(
+                "ledgers", .missing, "\(folder): ledgers cannot be written there: name another folder by HEAPTIDE_DIR")
         }
         var space = statvfs()
-        guard statvfs(folder, &space) == 0 else {
+        guard statvfs(existing, &space) == 0 else {
             return diagnosis.add("ledgers", .degraded, "\(folder): its free space is unknown (\(reason(errno)))")
         }
         let free = Double(space.f_bavail) * Double(space.f_frsize)
@@ -143,14 +153,19 @@ public enum Doctor {
         do { memory = try files.process(pid) } catch { throw AgentError(.processUnreadable, "\(error)") }
         let used = ByteSize.text(memory.ownBytes)
         diagnosis.add("process", .ok, "\(memory.name) (\(pid)) uses \(used) of anonymous and shared memory")
-        do {
-            _ = try files.rollup(pid)
+        // The kernel checks when it is opened; reading it would halt the process for as long as its pages are counted.
+        let rollup = open("/proc/\(pid)/smaps_rollup", O_RDONLY | O_CLOEXEC)
+        if rollup >= 0 {
+            close(rollup)
             diagnosis.add("smaps", .ok, "may be read: ptrace access is granted")
-        } catch {
-            diagnosis.add("smaps", .degraded, "\(error); totals are known all the same. Run as the same user and group")
+        } else {
+            diagnosis.add(
+                "smaps", .degraded,
+                "/proc/\(pid)/smaps_rollup: \(reason(errno)); totals are known all the same. Run as the same user and "
+                    + "group")
         }
-        let found = LedgerFolder(path: folder).ledgers(of: pid).compactMap { try? LedgerFile(path: $0).identity() }
-        if found.contains(where: { $0.startTicks == memory.startTicks }) {
+        let key = ProcessKey(pid: pid, startTicks: memory.startTicks)
+        if !LedgerFolder(path: folder).ledgers(of: key).isEmpty {
             diagnosis.add("ledger", .ok, "the probe records this process in \(folder)")
         } else {
             let obstacle = Probe.obstacle(in: "/proc/\(pid)/exe").map { " It could not: \($0)." } ?? ""

@@ -1,21 +1,23 @@
 import Glibc
 
-/// Environment variables of a process, as `NAME=VALUE` entries in their order.
+/// Environment variables of a process, as `NAME=VALUE` entries in their order. As bytes: nothing says that they are
+/// UTF-8, and the service must get them as they are.
 struct Environment {
-    private(set) var entries: [String]
-
-    init(entries: [String]) { self.entries = entries }
+    private(set) var entries: [[UInt8]]
 
     /// From /proc/PID/environ.
-    init(block: [UInt8]) {
-        entries = block.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
-    }
+    init(block: [UInt8]) { entries = block.split(separator: 0).map(Array.init) }
 
     subscript(name: String) -> String? {
-        get { entries.first { $0.hasPrefix(name + "=") }.map { String($0.dropFirst(name.count + 1)) } }
+        get {
+            let start = Array("\(name)=".utf8)
+            return entries.first { $0.starts(with: start) }
+                .map { String(decoding: $0.dropFirst(start.count), as: UTF8.self) }
+        }
         set {
-            entries.removeAll { $0.hasPrefix(name + "=") }
-            if let newValue { entries.append("\(name)=\(newValue)") }
+            let start = Array("\(name)=".utf8)
+            entries.removeAll { $0.starts(with: start) }
+            if let newValue { entries.append(start + Array(newValue.utf8)) }
         }
     }
 
@@ -23,13 +25,6 @@ struct Environment {
         var copy = self
         for (name, value) in values { copy[name] = value }
         return copy
-    }
-
-    var dictionary: [String: String] {
-        Dictionary(
-            entries.compactMap { entry in
-                entry.firstIndex(of: "=").map { (String(entry[..<$0]), String(entry[entry.index(after: $0)...])) }
-            }, uniquingKeysWith: { first, _ in first })
     }
 }
 

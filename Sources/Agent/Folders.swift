@@ -22,6 +22,17 @@ enum Folders {
         }
     }
 
+    /// `path`, or the nearest folder above it that there is.
+    static func nearestExisting(_ path: String) -> String {
+        var path = path
+        while !path.isEmpty, access(path, F_OK) != 0, errno == ENOENT {
+            while path.hasSuffix("/") { path.removeLast() }
+            guard let slash = path.lastIndex(of: "/") else { return "." }
+            path = slash == path.startIndex ? "/" : String(path[..<slash])
+        }
+        return path
+    }
+
     static func names(in path: String) -> [String] {
         guard let folder = opendir(path) else { return [] }
         defer { closedir(folder) }

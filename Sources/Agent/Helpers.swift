@@ -16,6 +16,8 @@ struct Helpers {
     }
 
     private var jobs: [pid_t: Job] = [:]
+    /// Completions of those that could not be started.
+    private var failed: [(ProcessStatus) -> Void] = []
     private let mask: sigset_t
     private let defaults: sigset_t
 
@@ -24,10 +26,10 @@ struct Helpers {
         defaults = signals.childDefaults
     }
 
-    var isEmpty: Bool { jobs.isEmpty }
+    var isEmpty: Bool { jobs.isEmpty && failed.isEmpty }
     func contains(_ pid: pid_t) -> Bool { jobs[pid] != nil }
     /// When the first of them has had its time (monotonic seconds).
-    var nextDeadline: Double? { jobs.values.map(\.deadline).min() }
+    var nextDeadline: Double? { failed.isEmpty ? jobs.values.map(\.deadline).min() : 0 }
 
     /// Starts this very program with `arguments`, also where its file was replaced by an update meanwhile.
     mutating func startSelf(
@@ -39,7 +41,7 @@ struct Helpers {
             timeLimit: timeLimit, completion: completion)
     }
 
-    /// `completion` is called from `ended`; at once, with status 127, where the program could not be started.
+    /// Who gets `completion` from `remove`, or from `takeFailed` where the program could not be started, calls it.
     mutating func start(
         _ path: String, _ arguments: [String], kind: Kind, input: [UInt8], environment: [String: String],
         timeLimit: Double, completion: @escaping (ProcessStatus) -> Void
@@ -47,7 +49,7 @@ struct Helpers {
         // A file in memory rather than a pipe: nobody has to feed it while the helper reads, or does not.
         let file = clinux_memory_file("heaptide-input")
         defer { if file >= 0 { close(file) } }
-        guard file >= 0, write(input, to: file) else { return completion(.exited(127)) }
+        guard file >= 0, write(input, to: file) else { return failed.append(completion) }
         let spawn = Spawn(
             path: path, arguments: arguments, environment: currentEnvironment().setting(environment).entries,
             // Only the service writes to our standard output.
@@ -55,9 +57,12 @@ struct Helpers {
         switch spawn.start() {
         case .success(let pid):
             jobs[pid] = Job(kind: kind, deadline: Clock.monotonic() + timeLimit, completion: completion)
-        case .failure: completion(.exited(127))
+        case .failure: failed.append(completion)
         }
     }
+
+    /// The completion of one that could not be started.
+    mutating func takeFailed() -> ((ProcessStatus) -> Void)? { failed.isEmpty ? nil : failed.removeFirst() }
 
     /// The completion of the helper `pid`, which has ended; nil where it is none.
     mutating func remove(_ pid: pid_t) -> ((ProcessStatus) -> Void)? { jobs.removeValue(forKey: pid)?.completion }
@@ -71,9 +76,9 @@ struct Helpers {
         }
     }
 
-    /// Ends what can be done later as well.
-    func endDispensable() {
-        for (pid, job) in jobs where job.kind == .symbolize { kill(-pid, SIGKILL) }
+    /// Gives what can be done later as well no longer than until `time`.
+    mutating func endDispensable(at time: Double) {
+        for (pid, job) in jobs where job.kind == .symbolize { jobs[pid]?.deadline = min(job.deadline, time) }
     }
 
     private func write(_ bytes: [UInt8], to file: Int32) -> Bool {

@@ -1,3 +1,4 @@
+import AgentCore
 import Glibc
 import HeapLedger
 import HeapProfile
@@ -8,39 +9,45 @@ struct LedgerPlace {
     /// Made for this run alone, so that all in it belongs to it and goes with it.
     var isPrivate: Bool
 
-    /// The folder that was named, by option or by HEAPTIDE_DIR; else a new one of this run's own.
+    /// A new folder of this run's own, below the one that was named by option or by HEAPTIDE_DIR, else the usual one.
     init(given: String?, environment: Environment) throws(AgentError) {
+        var parent = LedgerFolder.defaultPath(environment: [:])
         if let named = given ?? environment["HEAPTIDE_DIR"], !named.isEmpty {
             try Folders.prepare(named, mode: 0o700, what: "ledgers")
-            folder = absolute(named)
-            isPrivate = false
+            parent = absolute(named)
         } else {
-            let usual = LedgerFolder.defaultPath(environment: [:])
-            try Self.checkOwner(usual)
-            folder = "\(usual)/run-\(getpid())-\(UInt64(Clock.monotonic() * 1e3))"
-            isPrivate = true
-            try Folders.prepare(folder, mode: 0o700, what: "ledgers")
+            try Self.checkOwner(parent)
         }
+        // The time of day: on a volume that outlives containers the pid may be the same each time.
+        folder = "\(parent)/run-\(getpid())-\(UInt64(max(0, Clock.unix()) * 1e6))"
+        isPrivate = true
+        try Folders.prepare(folder, mode: 0o700, what: "ledgers")
     }
 
     /// The folder of a process that runs already: by its environment where that may be read, else where ledgers of it
     /// are found.
-    init(of pid: Int32, given: String?) {
+    init(of process: ProcessKey, given: String?) {
+        let pid = process.pid
         isPrivate = false
         if let given {
-            folder = given
+            folder = Self.search([given], for: process) ?? given
         } else if let block = readBytes("/proc/\(pid)/environ"), let named = Environment(block: block)["HEAPTIDE_DIR"],
             !named.isEmpty
         {
             folder = named.hasPrefix("/") ? named : (linkTarget("/proc/\(pid)/cwd") ?? "") + "/" + named
         } else {
             let usual = LedgerFolder.defaultPath(environment: [:])
-            let runs = Folders.names(in: usual).filter { $0.hasPrefix("run-") }.map { "\(usual)/\($0)" }
-            let owner =
-                LedgerFolder.defaultPath(environment: [:])
-                .split(separator: "-").dropLast().joined(separator: "-") + "-\(Self.owner(of: pid))"
-            folder = ([usual, owner] + runs).first { !LedgerFolder(path: $0).ledgers(of: pid).isEmpty } ?? usual
+            let owner = usual.split(separator: "-").dropLast().joined(separator: "-") + "-\(Self.owner(of: pid))"
+            folder = Self.search([usual, owner], for: process) ?? usual
         }
+    }
+
+    /// The first of `folders`, or of those that `heaptide run` made below them, with a ledger of `process`.
+    private static func search(_ folders: [String], for process: ProcessKey) -> String? {
+        let runs = folders.flatMap { folder in
+            Folders.names(in: folder).filter { $0.hasPrefix("run-") }.map { "\(folder)/\($0)" }
+        }
+        return (folders + runs).first { !LedgerFolder(path: $0).ledgers(of: process).isEmpty }
     }
 
     /// /tmp is everybody's: a folder that another user made there could be swapped under our feet.

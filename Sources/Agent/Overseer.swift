@@ -20,6 +20,13 @@ final class Overseer {
     private var failedHooks: Set<String> = []
     /// Ledgers of ended processes that are being turned into snapshots, or could not be.
     private var settling: Set<String> = []
+    /// Those of them that wait their turn: several helpers at once would be a burden of their own.
+    private var waiting: [Leftover] = []
+    private var isSettling = false
+    /// Orphans of the service that were seen to be killed, the last few.
+    private var killed: [Int32] = []
+    /// The service has ended: whoever started it waits.
+    private var isEnding = false
 
     init(options: AgentOptions, logger: Logger, signals: SignalQueue) {
         self.options = options
@@ -74,12 +81,22 @@ final class Overseer {
     }
 
     private func reap() {
+        while let completion = helpers.takeFailed() { completion(.exited(127)) }
         var status: Int32 = 0
         while case let pid = waitpid(-1, &status, WNOHANG), pid > 0 {
             if let completion = helpers.remove(pid) ?? ends.removeValue(forKey: pid) {
                 completion(ProcessStatus(status))
-            }  // else an orphan of the service, which was only waiting to be counted
+            } else if case .signaled(let number) = ProcessStatus(status), !Watch.isAskedFor(number) {
+                // An orphan of the service.
+                killed = killed.suffix(63) + [pid]
+            }
         }
+    }
+
+    /// From now on nobody waits longer than 10 seconds for symbols.
+    func beginEnding() {
+        isEnding = true
+        helpers.endDispensable(at: Clock.monotonic() + 10)
     }
 
     /// Until all helpers are done; a second request to end leaves out what `analyze` can do later.
@@ -87,7 +104,7 @@ final class Overseer {
         loop(
             until: { helpers.isEmpty },
             onSignal: { number, _ in
-                if [SIGTERM, SIGINT, SIGQUIT, SIGHUP].contains(number) { helpers.endDispensable() }
+                if [SIGTERM, SIGINT, SIGQUIT, SIGHUP].contains(number) { helpers.endDispensable(at: Clock.monotonic()) }
             })
     }
 
@@ -116,53 +133,79 @@ final class Overseer {
         let path = snapshots.newPath(
             name: watch.name, pid: watch.focus?.pid ?? watch.pid, trigger: trigger.rawValue, time: Clock.unix())
         let request = CaptureRequest(watch, trigger, situation, output: path, host: host)
-        let ledger = request.ledger
         helpers.startSelf(["capture"], kind: .capture, input: request.json, timeLimit: 120) { [unowned self] status in
             if status == .exited(0) {
                 logger.notice("snapshot: \(path)")
                 snapshots.prune(name: watch.name)
                 step(watch, .captured(path: path))
             } else {
-                let rest = ledger.map { "; what the probe recorded stays in \($0)" } ?? ""
-                logger.error("the snapshot \(path) could not be written\(rest)")
                 step(watch, .captureFailed)
+                logger.error("\(failure(path, ledger: request.ledger))")
             }
         }
     }
 
+    /// What there is in place of the snapshot at `path`.
+    private func failure(_ path: String, ledger: String?) -> String {
+        var text = "the snapshot \(path) could not be written"
+        if access(path, F_OK) == 0 {
+            text = "the snapshot \(path) holds no allocations: the ledger could not be read"
+        } else if access(path + ".partial", F_OK) == 0 {
+            text += "; a part of it is in \(path).partial"
+        }
+        guard let ledger, access(ledger, F_OK) == 0 else { return text }
+        return text + "; what the probe recorded stays in \(ledger)"
+    }
+
     /// Ledgers of processes beside the watched one that have ended: those of clean ends and small heaps go, what a
-    /// large process that was killed left becomes a snapshot.
+    /// large process left that was killed, or ended in a way that the probe does not see, becomes a snapshot.
     func settle(_ leftovers: [Members.Member], of watch: Watch) {
         for leftover in leftovers {
             guard let ledger = try? LedgerFile(path: leftover.ledger) else { continue }
             if ledger.identity().exited || ledger.totals().live.bytes < Self.worthASnapshot {
                 unlink(leftover.ledger)
             } else {
-                capture(leftover, of: watch)
+                guard settling.insert(leftover.ledger).inserted else { continue }
+                let wasKilled = killed.contains(leftover.pid) || watch.takeOomKill()
+                waiting.append(Leftover(member: leftover, watch: watch, wasKilled: wasKilled))
             }
         }
+        captureNextLeftover()
+    }
+
+    private struct Leftover {
+        var member: Members.Member
+        var watch: Watch
+        /// As opposed to `_exit`, or to another program that took its place by exec: nothing tells these from a kill.
+        var wasKilled: Bool
     }
 
     private static let worthASnapshot = 16.0 * 1_048_576
 
-    private func capture(_ leftover: Members.Member, of watch: Watch) {
-        let (pid, ledger) = (leftover.pid, leftover.ledger)
-        guard settling.insert(ledger).inserted else { return }
-        let path = snapshots.newPath(
-            name: watch.name, pid: pid, trigger: Trigger.killed.rawValue, time: Clock.unix())
-        let request = CaptureRequest(leftover: ledger, pid: pid, of: watch, output: path, host: host)
+    private func captureNextLeftover() {
+        guard !isSettling, !waiting.isEmpty else { return }
+        isSettling = true
+        let leftover = waiting.removeFirst()
+        let (pid, ledger, watch) = (leftover.member.pid, leftover.member.ledger, leftover.watch)
+        let trigger = leftover.wasKilled ? Trigger.killed : .exit
+        let path = snapshots.newPath(name: watch.name, pid: pid, trigger: trigger.rawValue, time: Clock.unix())
+        let request = CaptureRequest(leftover: ledger, pid: pid, trigger, of: watch, output: path, host: host)
         helpers.startSelf(["capture"], kind: .capture, input: request.json, timeLimit: 120) { [unowned self] status in
-            guard status == .exited(0) else { return logger.error("what process \(pid) left stays in \(ledger)") }
+            isSettling = false
+            defer { captureNextLeftover() }
+            guard status == .exited(0) else { return logger.error("\(failure(path, ledger: ledger))") }
             unlink(ledger)
             settling.remove(ledger)
-            logger.notice("snapshot of process \(pid), which was killed: \(path)")
+            let end = leftover.wasKilled ? "was killed" : "ended without closing its ledger (by _exit, exec or a kill)"
+            logger.notice("snapshot of process \(pid), which \(end): \(path)")
             snapshots.prune(name: watch.name)
-            step(watch, .memberKilled(pid: pid, snapshot: path))
+            step(watch, .memberEnded(pid: pid, snapshot: path, wasKilled: leftover.wasKilled))
         }
     }
 
     private func symbolize(_ path: String) {
-        helpers.startSelf(["symbolize", "--background", path], kind: .symbolize, input: [], timeLimit: 300) {
+        let limit = isEnding ? 10.0 : 300
+        helpers.startSelf(["symbolize", "--background", path], kind: .symbolize, input: [], timeLimit: limit) {
             [unowned self] status in
             if status != .exited(0) { logger.info("no symbols in \(path) yet: `heaptide analyze` looks them up") }
         }
@@ -180,7 +223,7 @@ final class Overseer {
         }
         if let url = options.webhook {
             helpers.startSelf(["post", url], kind: .webhook, input: event.json, timeLimit: 30) {
-                [unowned self] in report($0, "--webhook \(url)")
+                [unowned self] in report($0, "--webhook to \(Webhook.host(of: url))")
             }
         }
     }

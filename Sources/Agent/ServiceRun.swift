@@ -141,6 +141,8 @@ public struct ServiceRun {
         let ending = watch.ending(status)
         if status == .signaled(SIGKILL), ending.cause == .killed { logger.info("finishing what its ledger holds") }
         overseer.remove(watch)
+        overseer.beginEnding()
+        if ending.cause == .killed { _ = watch.takeOomKill() }
         overseer.step(watch, .ended(ending))
         overseer.finishHelpers()
         overseer.settle(watch.remainingLedgers(), of: watch)

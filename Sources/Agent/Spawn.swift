@@ -6,7 +6,7 @@ struct Spawn {
     var path: String
     /// With argument 0.
     var arguments: [String]
-    var environment: [String]
+    var environment: [[UInt8]]
     /// Becomes standard input; inherited where nil.
     var input: Int32?
     /// Becomes standard output and standard error; inherited where nil.
@@ -38,7 +38,7 @@ struct Spawn {
             posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO)
         }
         var pid = pid_t()
-        let result = withCStrings(arguments) { arguments in
+        let result = withCStrings(arguments.map { Array($0.utf8) }) { arguments in
             withCStrings(environment) { posix_spawn(&pid, path, &actions, &attributes, arguments, $0) }
         }
         return result == 0 ? .success(pid) : .failure(SpawnFailure(errno: result))
@@ -78,8 +78,12 @@ private func reason(ofSignal number: Int32) -> String {
     strsignal(number).map { String(cString: $0).lowercased() } ?? "unknown"
 }
 
-private func withCStrings<R>(_ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> R) -> R {
-    let copies = strings.map { strdup($0) }
+private func withCStrings<R>(_ strings: [[UInt8]], _ body: ([UnsafeMutablePointer<CChar>?]) -> R) -> R {
+    let copies = strings.map { bytes in (bytes + [0]).map { CChar(bitPattern: $0) }.withUnsafeBufferPointer(copy) }
     defer { for copy in copies { free(copy) } }
     return body(copies + [nil])
+}
+
+private func copy(_ string: UnsafeBufferPointer<CChar>) -> UnsafeMutablePointer<CChar>? {
+    string.baseAddress.flatMap { strdup($0) }
 }

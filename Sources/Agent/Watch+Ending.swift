@@ -15,18 +15,25 @@ extension Watch {
     private func cause(_ status: ProcessStatus?) -> Ending.Cause {
         switch status {
         case .signaled(let number)?: return Self.isAskedFor(number) ? .exited : .killed
-        // A shell ends by its own will after the program it ran was killed.
-        case .exited?: return focus?.pid != pid && hasLeftLedger == true ? .killed : .exited
+        case .exited?:
+            guard focus?.pid != pid, hasLeftLedger == true else { return .exited }
+            // A shell ends by its own will after the program it ran was killed. Without the kernel's word for it, that
+            // program may as well have called `_exit`: then it is one of those that are left over.
+            if hasOomKill { return .killed }
+            forgetFocus()
+            return .exited
         case nil:
             if let hasLeftLedger { return hasLeftLedger ? .killed : .exited }
-            return (oomKillsNow() ?? 0) > (cgroup?.oomKills ?? .max) ? .killed : .exited
+            return hasOomKill ? .killed : .exited
         }
     }
 
     /// Signals by which people and service managers ask a program to end.
-    private static func isAskedFor(_ signal: Int32) -> Bool {
+    static func isAskedFor(_ signal: Int32) -> Bool {
         ![SIGKILL, SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE, SIGSYS, SIGTRAP, SIGXCPU, SIGXFSZ].contains(signal)
     }
+
+    private var hasOomKill: Bool { (oomKillsNow() ?? 0) > (cgroup?.oomKills ?? .max) }
 
     /// The process is gone and its ledger does not say that it exited; nil where there is no ledger.
     private var hasLeftLedger: Bool? {
@@ -41,7 +48,7 @@ extension Watch {
     }
 
     /// Of the cgroup it was in, as far as this process is in it as well.
-    private func oomKillsNow() -> UInt64? {
+    func oomKillsNow() -> UInt64? {
         guard let own = (try? files.cgroup(of: getpid())) ?? nil, own.path == cgroup?.path else { return nil }
         return own.oomKills
     }
@@ -49,11 +56,7 @@ extension Watch {
     /// The ledgers of every image that the process ran, from the newest on; those of an earlier process of the same
     /// pid stay.
     func discardLedgers() {
-        guard let path = ledgerPath, let ticks = (try? LedgerFile(path: path))?.identity().startTicks else { return }
-        unlink(path)
-        for older in folder.ledgers(of: focus?.pid ?? pid)
-        where (try? LedgerFile(path: older))?.identity().startTicks == ticks {
-            unlink(older)
-        }
+        guard let path = ledgerPath, let owner = try? ledgerOwner(path) else { return }
+        for ledger in folder.ledgers(of: owner) { unlink(ledger) }
     }
 }

@@ -23,6 +23,8 @@ final class Watch {
     private var members: Members
     private var history = MemoryHistory<MemoryPoint>(time: { $0.time }, bytes: { Double($0.anonymousBytes) })
     private var ledger: OpenLedger?
+    /// OOM kills of its cgroup from before it was watched, or that are put down to a process's end.
+    private var oomKillsTold: UInt64?
     private var nextHistory = 0.0
     private var nextProperLook = 0.0
     private var glance = Glance(pid: 0, cgroup: nil)
@@ -62,6 +64,7 @@ final class Watch {
         focus = largest.map { $0.ownBytes > main.ownBytes ? $0 : main } ?? main
         let limited = cgroup?.tightest?.path
         cgroup = (try? files.cgroup(of: pid)) ?? nil
+        oomKillsTold = oomKillsTold ?? cgroup?.oomKills
         if cgroup?.tightest?.path != limited || focus?.pid != glanced { glanceAnew() }
         glance.settle()
         remember(main, others, now)
@@ -70,7 +73,7 @@ final class Watch {
             .memory(
                 MemoryReading(
                     process: ProcessKey(pid: pid, startTicks: main.startTicks),
-                    ownBytes: main.ownBytes + others.reduce(0) { $0 + $1.ownBytes },
+                    ownBytes: Double(ownBytes([main] + others)),
                     cgroup: cgroup?.tightest.map {
                         Occupancy(used: Double($0.unreclaimableBytes), limit: Double($0.limitBytes))
                     },
@@ -82,6 +85,17 @@ final class Watch {
     }
 
     func refreshMembers() { members.refresh() }
+
+    /// The main process is what it is about from now on.
+    func forgetFocus() { focus = nil }
+
+    /// There was an OOM kill in the cgroup that no process's end was put down to yet; now one is.
+    func takeOomKill() -> Bool {
+        guard let now = [oomKillsNow(), cgroup?.oomKills].compactMap(\.self).max(), let told = oomKillsTold, now > told
+        else { return false }
+        oomKillsTold = told + 1
+        return true
+    }
 
     /// Ledgers of the service's other processes that have ended, each given once.
     func takeLeftovers() -> [Members.Member] { members.takeLeftovers() }
@@ -119,7 +133,7 @@ final class Watch {
         history.add(
             MemoryPoint(
                 time: Clock.unix(), residentBytes: all.reduce(0) { $0 &+ $1.residentBytes },
-                anonymousBytes: all.reduce(0) { $0 &+ $1.anonymousBytes &+ $1.shmemBytes },
+                anonymousBytes: ownBytes(all),
                 cgroupBytes: cgroup?.tightest?.unreclaimableBytes, heapLiveBytes: liveBytes()))
     }
 
@@ -143,6 +157,11 @@ private final class OpenLedger {
     }
 
     var liveBytes: UInt64 { UInt64(min(max(0, file.totals().live.bytes), 0x1p62)) }
+}
+
+/// Of several processes of one service, which are taken to share what they share with each other.
+private func ownBytes(_ processes: [ProcessMemory]) -> UInt64 {
+    processes.reduce(0) { $0 &+ $1.anonymousBytes } &+ (processes.map(\.shmemBytes).max() ?? 0)
 }
 
 extension ProcessMemory {

@@ -30,7 +30,14 @@ public enum Webhook {
             if let pause { try? await Task.sleep(for: .seconds(pause)) }
         }
         try? await client.shutdown()
-        throw AgentError(.system, "webhook \(url): \(failure)")
+        throw AgentError(.system, "webhook to \(host(of: url)): \(failure)")
+    }
+
+    /// All of `url` that may be told: user, path and query may hold a secret.
+    static func host(of url: String) -> String {
+        guard let scheme = url.firstRange(of: "://") else { return "a URL without scheme" }
+        let authority = url[scheme.upperBound...].prefix { !"/?#".contains($0) }
+        return authority.split(separator: "@", omittingEmptySubsequences: false).last.map(String.init) ?? ""
     }
 
     private static func attempt(_ client: HTTPClient, _ body: [UInt8], _ url: String) async throws -> UInt {

@@ -27,6 +27,8 @@ public struct AgentCore: Sendable {
     private var suspectedSince: Double?
     private var foundGrowth = false
     private var ending: Situation?
+    /// It ended well while a snapshot was being written, which may not have read the ledger yet.
+    private var discardsLater = false
     private var notified: [EventKind: Double] = [:]
 
     public init(policy: Policy) { self.policy = policy }
@@ -45,7 +47,7 @@ public struct AgentCore: Sendable {
         case .memory(let reading): return judge(reading, now)
         case .captured(let path): return captured(path, now)
         case .captureFailed: return captureFailed(now)
-        case .memberKilled(let pid, let path): return memberKilled(pid, path, now)
+        case .memberEnded(let pid, let path, let wasKilled): return memberEnded(pid, path, wasKilled, now)
         case .ended(let end): return ended(end, now)
         }
     }
@@ -95,6 +97,7 @@ public struct AgentCore: Sendable {
         nextEstimate = 0
         oomKills = nil
         ending = nil
+        discardsLater = false
         snapshots = SnapshotState()
     }
 
@@ -192,11 +195,13 @@ public struct AgentCore: Sendable {
         return [.notify(kind, situation, snapshot: snapshots.newest)]
     }
 
-    private mutating func memberKilled(_ pid: Int32, _ path: String, _ now: Double) -> [Effect] {
+    private mutating func memberEnded(
+        _ pid: Int32, _ path: String, _ wasKilled: Bool, _ now: Double
+    ) -> [Effect] {
         snapshots.add(path)
         var situation = situation(.killed)
         situation.member = pid
-        let told = notify(.killed, situation, now)
+        let told = wasKilled ? notify(.killed, situation, now) : []
         return isAmple ? told + [.symbolize(path: path)] : told
     }
 
@@ -207,7 +212,7 @@ public struct AgentCore: Sendable {
         var effects = notify(.snapshot, ending ?? situation(trigger), now)
         guard let ending else {
             if isAmple, let path = snapshots.takeUnresolved() { effects.append(.symbolize(path: path)) }
-            return effects
+            return effects + discardIfEnded()
         }
         if trigger != ending.trigger { return effects + lastCapture(ending, now) }
         effects += endNotice(ending, now)
@@ -217,9 +222,14 @@ public struct AgentCore: Sendable {
     }
 
     private mutating func captureFailed(_ now: Double) -> [Effect] {
-        let trigger = snapshots.fail(now)
-        guard let ending else { return [] }
+        let trigger = snapshots.fail(now, longestPause: policy.snapshotCooldown)
+        guard let ending else { return discardIfEnded() }
         return trigger == ending.trigger ? endNotice(ending, now) : lastCapture(ending, now)
+    }
+
+    private mutating func discardIfEnded() -> [Effect] {
+        defer { discardsLater = false }
+        return discardsLater ? [.discardLedger] : []
     }
 
     private mutating func ended(_ end: Ending, _ now: Double) -> [Effect] {
@@ -231,7 +241,8 @@ public struct AgentCore: Sendable {
         }
         guard let trigger else {
             let rest = snapshots.takeUnresolved().map { [Effect.symbolize(path: $0)] } ?? []
-            return rest + [.discardLedger]
+            discardsLater = snapshots.isRunning
+            return discardsLater ? rest : rest + [.discardLedger]
         }
         let last = situation(trigger, isOutOfMemory: isOutOfMemory)
         ending = last

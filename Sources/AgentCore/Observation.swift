@@ -9,8 +9,9 @@ public struct Observation: Sendable, Equatable {
         /// The snapshot that `Effect.capture` asked for is durable at `path`.
         case captured(path: String)
         case captureFailed
-        /// Another process of the same service was killed; `snapshot` holds what it left.
-        case memberKilled(pid: Int32, snapshot: String)
+        /// Another process of the same service is gone; `snapshot` holds what it left. `wasKilled` is false where
+        /// nobody can tell how it ended.
+        case memberEnded(pid: Int32, snapshot: String, wasKilled: Bool)
         /// The process is gone. Nothing but `captured` and `captureFailed` follows for it.
         case ended(Ending)
     }

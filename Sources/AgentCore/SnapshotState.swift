@@ -5,6 +5,9 @@ struct SnapshotState: Sendable {
     private var unresolved: String?
     private var lastBegin = -Double.infinity
     private var retryAt = -Double.infinity
+    /// In seconds, after the next failure; each in a row doubles it.
+    private var pause = Self.firstPause
+    private static let firstPause = 5.0
     /// At the latest snapshot for the limit's sake.
     private var nearest: Occupancy?
     private var hasReceded = false
@@ -42,15 +45,17 @@ struct SnapshotState: Sendable {
 
     mutating func finish(_ path: String) -> Trigger? {
         defer { running = nil }
+        pause = Self.firstPause
         newest = path
         unresolved = path
         return running
     }
 
-    mutating func fail(_ now: Double) -> Trigger? {
+    mutating func fail(_ now: Double, longestPause: Double) -> Trigger? {
         defer { running = nil }
         nearest = nil
-        retryAt = now + 5
+        retryAt = now + pause
+        pause = max(pause, min(pause * 2, longestPause))
         return running
     }
 

@@ -9,14 +9,8 @@ int clinux_become_subreaper(void) {
     return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0 ? 0 : errno;
 }
 
-int clinux_set_parent_death_signal(int signal) {
-    return prctl(PR_SET_PDEATHSIG, (unsigned long)signal, 0, 0, 0) == 0 ? 0 : errno;
-}
-
 bool clinux_has_exited(int status) { return WIFEXITED(status); }
 
 int clinux_exit_code(int status) { return WEXITSTATUS(status); }
-
-bool clinux_was_killed(int status) { return WIFSIGNALED(status); }
 
 int clinux_kill_signal(int status) { return WTERMSIG(status); }

@@ -5,14 +5,14 @@ enum Insertion {
     /// Calls between a function that allocates and the one where they meet. Farther out, everything meets.
     private static let reach = 3
     /// Rates less certain than this agree with anything.
-    private static let largestError = 0.2
+    private static let largestError = 0.3
 
     /// Joins what belongs together, largest first; the others stay as they are.
     static func joined(_ candidates: [Candidate], duration: Double) -> [Candidate] {
         var result: [Candidate] = []
         for candidate in candidates.sorted(by: { $0.rate.value > $1.rate.value }) {
             for index in result.indices {
-                guard let function = meeting(result[index], candidate), isOnePace(result[index], candidate) else {
+                guard isOnePace(result[index], candidate), let function = meeting(result[index], candidate) else {
                     continue
                 }
                 let both = result[index].joined(with: candidate, in: function, duration: duration)
@@ -25,10 +25,10 @@ enum Insertion {
         return result
     }
 
-    /// The innermost function that is within reach of both.
+    /// The innermost function that is within reach of both. In the outermost, `main` or a thread's, everything meets.
     private static func meeting(_ a: Candidate, _ b: Candidate) -> StackFrame? {
-        let outer = b.callers.prefix(reach + 1)
-        return a.callers.prefix(reach + 1).first { frame in
+        let outer = b.callers.dropLast().prefix(reach + 1)
+        return a.callers.dropLast().prefix(reach + 1).first { frame in
             outer.contains { $0.module == frame.module && $0.owner == frame.owner }
         }
     }
@@ -37,7 +37,7 @@ enum Insertion {
     private static func isOnePace(_ a: Candidate, _ b: Candidate) -> Bool {
         guard let first = a.pace, let second = b.pace else { return false }
         let error = (first.error * first.error + second.error * second.error).squareRoot()
-        return error < largestError && abs(first.value / second.value - 1) <= max(0.05, 3 * error)
+        return error < largestError && abs(first.value / second.value - 1) <= max(0.1, 3 * error)
     }
 }
 

@@ -27,6 +27,50 @@ import Testing
         #expect(names(in: folder.file("ledgers")).isEmpty)
     }
 
+    /// Pids are used again; in a container each start has the same one.
+    @Test(arguments: [false, true]) func anotherProcessesLedgerOfTheSamePidIsLeftAlone(isOfThisBoot: Bool) throws {
+        let process = try Live(try holdingProgram("pause();", in: folder), [])
+        #expect(process.line() == "ready")
+        let ledger = folder.file("ledgers/\(process.pid)-5.ledger")
+        try FileManager.default.createDirectory(atPath: folder.file("ledgers"), withIntermediateDirectories: true)
+        var old = LedgerBuilder(pid: UInt32(process.pid))
+        old.live(old.site([0x1100]), size: 64 << 20, at: 1)
+        var bytes = old.bytes()
+        if isOfThisBoot { bytes.replace(Array(0..<16), with: Self.bootID(), maxReplacements: 1) }
+        write(bytes, to: ledger)
+        let agent = try Live.heaptide(
+            "agent", "--pid", "\(process.pid)", "--output", folder.file("snapshots"), "--ledgers",
+            folder.file("ledgers"))
+        #expect(agent.errors(until: "watching").isEmpty == false)
+        kill(process.pid, SIGTERM)
+        #expect(agent.status() == 0)
+        #expect(snapshots.isEmpty)
+        #expect(FileManager.default.fileExists(atPath: ledger))
+    }
+
+    private static func bootID() -> [UInt8] {
+        let text = String(decoding: contents(of: "/proc/sys/kernel/random/boot_id"), as: UTF8.self)
+        let digits = text.filter(\.isHexDigit)
+        return stride(from: 0, to: digits.count, by: 2).compactMap { UInt8(digits.dropFirst($0).prefix(2), radix: 16) }
+    }
+
+    @Test func ledgersOfARunAreFoundBelowTheGivenFolder() throws {
+        let service = try Live.heaptide(
+            "run", "-q", "--output", folder.file("snapshots"), "--ledgers", folder.file("ledgers"), "--",
+            try holdingProgram("pause();", in: folder))
+        #expect(service.line() == "ready")
+        let run = try #require(names(in: folder.file("ledgers")).first)
+        let ledger = try #require(names(in: folder.file("ledgers/\(run)")).first)
+        let pid = String(ledger.prefix { $0 != "-" })
+        let file = folder.file("now.heaptide")
+        let result = try TestSupport.run(
+            Products.heaptide, ["snapshot", pid, "--output", file, "--ledgers", folder.file("ledgers")])
+        #expect(result.status == 0 && result.errors.isEmpty)
+        kill(service.pid, SIGTERM)
+        #expect(service.status() == 143)
+        #expect(names(in: folder.file("ledgers")).isEmpty)
+    }
+
     @Test func processesOfANameAreWaitedFor() throws {
         let name = "tide\(getpid())"
         let agent = try Live.heaptide("agent", "--name", name, "--output", folder.file("snapshots"))
@@ -88,6 +132,7 @@ import Testing
         #expect(states["kernel"] != nil && states["cgroup"] != nil && states["memlock"] != nil)
         #expect(states["probe"] == "ok" && states["libunwind"] == "ok" && states["ledgers"] == "ok")
         #expect(states["ledger"] == "missing")
+        #expect(names(in: folder.path).isEmpty)
         let text = try run(Products.heaptide, ["doctor", "--probe", "/no/such/probe.so", "--color", "never"])
         #expect(text.output.contains("missing   probe    no /no/such/probe.so"))
     }

@@ -7,7 +7,12 @@ import Testing
     private let folder = TemporaryFolder()
 
     private var snapshots: [String] { names(in: folder.file("snapshots")) }
-    private var ledgers: [String] { names(in: folder.file("ledgers")) }
+    /// Of all runs, with the folder of each.
+    private var ledgers: [String] {
+        names(in: folder.file("ledgers")).flatMap { run in
+            [run] + names(in: folder.file("ledgers/\(run)")).map { "\(run)/\($0)" }
+        }
+    }
 
     /// The functions of all suspects and healthy sites of the only snapshot, as JSON text.
     private func analysis() throws -> String {
@@ -27,15 +32,44 @@ import Testing
         #expect(try analysis().contains("hold_memory"))
     }
 
-    @Test func aProgramKilledBelowAShellIsFoundToo() throws {
-        let holder = try holdingProgram("kill(getpid(), SIGKILL);", in: folder)
+    /// The shell alone sees whether it was a kill or `_exit`: the evidence is kept, and no alarm is raised.
+    @Test(arguments: ["kill(getpid(), SIGKILL);", "_exit(0);"])
+    func aProgramThatEndedBelowAShellIsFoundToo(ending: String) throws {
+        let holder = try holdingProgram(ending, in: folder)
         let result = try run(
             Products.heaptide,
             ["run", "--output", folder.file("snapshots"), "--", "/bin/sh", "-c", "\(holder); echo; exit 5"],
             environment: ["HEAPTIDE_DIR": ""])
         #expect(result.status == 5)
-        #expect(snapshots.count == 1 && snapshots.allSatisfy { $0.hasSuffix("-killed.heaptide") })
+        #expect(snapshots.count == 1 && snapshots.allSatisfy { $0.hasSuffix("-exit.heaptide") })
+        #expect(result.errors.contains("which ended without closing its ledger"))
+        #expect(!result.errors.contains("was killed"))
         #expect(try analysis().contains("hold_memory"))
+    }
+
+    @Test func anOrphanThatWasKilledIsTold() throws {
+        let holder = try holdingProgram("kill(getpid(), SIGKILL);", in: folder)
+        // The inner shell is gone before the program ends, so that heaptide waits for it.
+        let result = try runService(
+            """
+            pid=$(sh -c '\(holder) >/dev/null & echo $!')
+            while [ -d /proc/$pid ]; do :; done
+            """, output: folder)
+        #expect(snapshots.count == 1 && snapshots.allSatisfy { $0.hasSuffix("-killed.heaptide") })
+        #expect(result.errors.contains("was killed"))
+        #expect(ledgers.isEmpty)
+    }
+
+    @Test func shortLivedChildrenLeaveNothing() throws {
+        #expect(try runService("for i in 1 2 3 4; do ls / >/dev/null; done; exit 0", output: folder).status == 0)
+        #expect(ledgers.isEmpty)
+    }
+
+    @Test func theServiceGetsItsEnvironmentAsItIs() throws {
+        let result = try runService(
+            "export A=\"$(printf 'caf\\351')\"; exec \(Products.heaptide) run -q --output \(folder.path) "
+                + "-- /bin/sh -c 'printf %s \"$A\" | od -An -tx1'", output: folder)
+        #expect(result.output.contains("63 61 66 e9"))
     }
 
     @Test func aCleanExitLeavesNothing() throws {
@@ -72,7 +106,7 @@ import Testing
         #expect(result.status == 137)
         #expect(result.errors.contains("stays in \(folder.file("ledgers"))/"))
         // Among those of the shell and of `rm`.
-        let analyses = try ledgers.map { try run(Products.heaptide, ["analyze", folder.file("ledgers/\($0)")]).output }
+        let analyses = try ledgers.filter { $0.hasSuffix(".ledger") }.map { try run(Products.heaptide, ["analyze", folder.file("ledgers/\($0)")]).output }
         #expect(analyses.contains { $0.contains("hold_memory") })
     }
 

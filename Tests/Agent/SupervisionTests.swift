@@ -56,7 +56,7 @@ import Testing
             environment: ["LD_PRELOAD": "libc.so.6"])
         let lines = Set(result.output.split(separator: "\n").map(String.init))
         #expect(lines.contains("LD_PRELOAD=\(Products.probe) libc.so.6"))
-        #expect(lines.contains("HEAPTIDE_DIR=\(folder.file("ledgers"))"))
+        #expect(lines.contains { $0.hasPrefix("HEAPTIDE_DIR=\(folder.file("ledgers"))/run-") })
         #expect(lines.contains("HEAPTIDE_SAMPLE_INTERVAL=131072"))
         #expect(lines.contains("HEAPTIDE_LEDGER_SIZE=\(200 * 1_048_576 / 50)"))
     }

@@ -24,6 +24,14 @@ import Testing
         #expect(listener.finish().count == 1)
     }
 
+    @Test func onlyTheHostIsTold() async {
+        let error = await #expect(throws: AgentError.self) {
+            try await Webhook.post(body, to: "http://user:secret@[::1]:1/secret?secret#secret", pauses: [])
+        }
+        #expect(error?.description.hasPrefix("webhook to [::1]:1: ") == true)
+        #expect(error?.description.contains("secret") == false)
+    }
+
     @Test func nobodyThereIsAnErrorOfOneLine() async throws {
         let listener = try Listener(answers: [])
         _ = listener.finish()
@@ -31,7 +39,7 @@ import Testing
             let error = await #expect(throws: AgentError.self) {
                 try await Webhook.post(body, to: url, pauses: [0])
             }
-            #expect(error?.description.hasPrefix("webhook \(url): ") == true)
+            #expect(error?.description.hasPrefix("webhook to ") == true)
             #expect(error?.description.contains("\n") == false)
         }
     }

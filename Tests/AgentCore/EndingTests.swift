@@ -46,13 +46,32 @@ import Testing
 
     @Test func anotherProcessOfTheServiceThatWasKilledIsTold() {
         var simulation = watched()
-        simulation.step(.memberKilled(pid: 8, snapshot: "of-8"))
+        simulation.step(.memberEnded(pid: 8, snapshot: "of-8", wasKilled: true))
         #expect(simulation.notices(.killed).map(\.snapshot) == ["of-8"])
         guard case .notify(_, let situation, _) = simulation.log.first?.effect else { return #expect(Bool(false)) }
         #expect(situation.member == 8)
         #expect(simulation.count(.symbolize(path: "of-8")) == 1)
-        simulation.step(.memberKilled(pid: 9, snapshot: "of-9"))
+        simulation.step(.memberEnded(pid: 9, snapshot: "of-9", wasKilled: true))
         #expect(simulation.notices(.killed).count == 1)
+    }
+
+    @Test func ofOneThatMayHaveEndedByItselfNobodyIsTold() {
+        var simulation = watched()
+        simulation.step(.memberEnded(pid: 8, snapshot: "of-8", wasKilled: false))
+        #expect(simulation.log.map(\.effect) == [.symbolize(path: "of-8")])
+    }
+
+    @Test(arguments: [false, true]) func aCleanExitDuringASnapshotLeavesItsLedgerToIt(fails: Bool) {
+        var simulation = Simulation(Policy())
+        simulation.captureSeconds = 100
+        simulation.failsToCapture = fails
+        simulation.run(until: 1, limit: 1024 * mebibyte) { _ in 1000 * mebibyte }
+        #expect(simulation.captures.map(\.trigger) == [.limit])
+        simulation.step(.ended(Ending(.exited)))
+        #expect(simulation.count(.discardLedger) == 0)
+        simulation.finishCapture()
+        #expect(simulation.captures.count == 1)
+        #expect(simulation.log.last?.effect == .discardLedger)
     }
 
     @Test func aCleanExitLeavesNothing() {

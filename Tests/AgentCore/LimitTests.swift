@@ -104,9 +104,14 @@ import Testing
     @Test func aFailedSnapshotIsTriedAgainButNotAtOnce() {
         var simulation = Simulation(Policy())
         simulation.failsToCapture = true
-        simulation.run(until: 20, limit: 1000 * mebibyte) { (850 + $0) * mebibyte }
+        simulation.run(until: 20_000, limit: 1000 * mebibyte) { (850 + $0 / 1000) * mebibyte }
         let times = simulation.captures.map(\.time)
-        #expect(times.count >= 3 && times.count <= 4)
-        for (a, b) in zip(times, times.dropFirst()) { #expect(b - a >= 5) }
+        let pauses = zip(times, times.dropFirst()).map { $1 - $0 }
+        #expect(pauses.count >= 11)
+        // 5 s, doubled each time up to the cool-down; the next look may be a second later.
+        for (index, pause) in pauses.enumerated() {
+            let least = min(5 * Double(1 << min(index, 20)), Policy().snapshotCooldown)
+            #expect((least...least + 2.5).contains(pause), "pause \(index) of \(pause) s")
+        }
     }
 }

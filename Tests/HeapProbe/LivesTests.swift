@@ -111,6 +111,96 @@ import Testing
         #expect(Set(profile.samples.filter { $0.size == 5571 }.map(\.thread)).count > 1)
     }
 
+    /// A daemon closes all descriptors and opens its own: none of them may be taken for one of the probe's.
+    @Test func theProgramsDescriptorsAreItsOwn() throws {
+        let probed = try Probed(
+            """
+            #include <fcntl.h>
+            #include <pthread.h>
+            #include <stdlib.h>
+            #include <unistd.h>
+            void *volatile keep;
+            static void *work(void *unused) { for (int i = 0; i < 200; i++) keep = malloc(3001); return NULL; }
+            int main(void) {
+                for (int i = 0; i < 20; i++) keep = malloc(3000);
+                for (int fd = 3; fd < 64; fd++) close(fd);
+                int files[2] = {open("a", O_CREAT | O_WRONLY, 0600), open("b", O_CREAT | O_WRONLY, 0600)};
+                if (files[0] != 3 || files[1] != 4) return 1;
+                pthread_t t;
+                pthread_create(&t, NULL, work, NULL);
+                pthread_join(t, NULL);
+                return write(files[0], "A", 1) == 1 && write(files[1], "B", 1) == 1 ? 0 : 2;
+            }
+            """, flags: ["-pthread"])
+        #expect(try probed.run().status == 0)
+        #expect(contents(of: probed.folder.file("a")) == [UInt8(ascii: "A")])
+        #expect(contents(of: probed.folder.file("b")) == [UInt8(ascii: "B")])
+    }
+
+    @Test func theSmallestStackIsEnough() throws {
+        let probed = try Probed(
+            """
+            #include <limits.h>
+            #include <pthread.h>
+            #include <stdlib.h>
+            void *volatile keep;
+            static void *work(void *unused) { for (int i = 0; i < 10; i++) keep = malloc(3003); return NULL; }
+            int main(void) {
+                pthread_attr_t attributes;
+                pthread_attr_init(&attributes);
+                if (pthread_attr_setstacksize(&attributes, 16384)) return 1;
+                keep = malloc(3005);
+                pthread_t t;
+                if (pthread_create(&t, &attributes, work, NULL)) return 2;
+                return pthread_join(t, NULL);
+            }
+            """, flags: ["-pthread"])
+        let result = try probed.run()
+        #expect(result.status == 0 && !result.wasSignalled)
+        let profile = try #require(try probed.profiles().first)
+        #expect(profile.blocks(ofSize: 3003).live == 10)
+        #expect(profile.sites.allSatisfy { !$0.stack.isEmpty || $0.allocated.count == 0 })
+    }
+
+    /// Other threads hold the loader's lock at the moment of a fork; the child must not wait for it.
+    @Test func childrenOfABusyLoaderDoNotHang() throws {
+        let probed = try Probed(
+            """
+            #include <dlfcn.h>
+            #include <pthread.h>
+            #include <stdlib.h>
+            #include <sys/wait.h>
+            #include <unistd.h>
+            void *volatile keep;
+            static void *load(void *unused) {
+                for (;;) { void *library = dlopen("libm.so.6", RTLD_NOW); free(malloc(100)); if (library) dlclose(library); }
+            }
+            int main(void) {
+                pthread_t t[2];
+                for (int i = 0; i < 2; i++) pthread_create(&t[i], NULL, load, NULL);
+                for (int i = 0; i < 200; i++) {
+                    if (fork() == 0) { alarm(20); for (int j = 0; j < 5; j++) keep = malloc(3100 + j); _exit(0); }
+                    int status;
+                    wait(&status);
+                    if (status != 0) _exit(1);
+                }
+                _exit(0);
+            }
+            """, flags: ["-pthread", "-ldl"])
+        #expect(try probed.run(interval: "1", environment: ["HEAPTIDE_LEDGER_SIZE": "2MiB"]).status == 0)
+    }
+
+    @Test func manyShortProcessesDoNotFillTheFolder() throws {
+        let probed = try Probed(
+            """
+            #include <stdlib.h>
+            void *volatile keep;
+            int main(void) { keep = malloc(1); return 0; }
+            """)
+        for _ in 0..<40 { #expect(try probed.run(environment: ["HEAPTIDE_LEDGER_SIZE": "2MiB"]).status == 0) }
+        #expect((1...17).contains(LedgerFolder(path: probed.ledgers).all().count))
+    }
+
     @Test func aFileSizeLimitIsNoSignal() throws {
         let result = try idle("ulimit -f 100; exec ./program")
         #expect(result.status == 0 && !result.wasSignalled)

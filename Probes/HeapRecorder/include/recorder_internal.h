@@ -34,6 +34,8 @@ static inline uint64_t hr_now(void) { return hr_clock() - hr_ledger_now.header->
 /* ledger_file.c: makes, reserves and maps the file; false (and one line on standard error) where it cannot. */
 bool hr_ledger_open(void);
 void hr_ledger_unmap(void);
+/* ledger_folder.c: removes what ended processes left, where there is much of it. */
+void hr_folder_sweep(const char *path);
 /* One line on standard error, if that still is what it was at the start. */
 void hr_say(const char *what, const char *detail);
 void hr_remember_stderr(void);
@@ -43,17 +45,34 @@ void hr_modules_refresh(void);
 /* A forked child begins with what its parent knew, since it may not be able to ask the loader. */
 void hr_modules_inherit(const hr_ledger *parent, hr_ledger *child);
 
-/* unwind.c: return addresses innermost first, without the probe's own, at least `caller`; *flags gets HL_SITE_…. */
-uint32_t hr_unwind(uint64_t *frames, uint32_t capacity, uint64_t caller, uint32_t *flags);
+/* unwind.c: the stack of this thread, without the probe's own frames; the caller alone where it cannot be had. */
+typedef struct hr_stack {
+    int buffer;       /* that holds the frames until hr_stack_release, or -1 */
+    uint32_t first, depth;
+    uint32_t flags;   /* HL_SITE_… */
+    uint64_t caller;
+} hr_stack;
+hr_stack hr_unwind(uint64_t caller);
+/* Return addresses, innermost first. */
+const uint64_t *hr_stack_frames(const hr_stack *stack);
+void hr_stack_release(const hr_stack *stack);
 bool hr_has_unwinder(void);
 
-/* Between these a thread may hold locks of the loader or of libunwind. A child that was forked meanwhile would wait for
- * them for ever: it finds the count above zero, and from then on hr_loader_enter says no. */
-bool hr_loader_enter(void);
-void hr_loader_leave(void);
-void hr_loader_forked(void);
+/* A child that was forked by a process of several threads must neither ask the loader nor unwind: another thread may
+ * have held the loader's lock or libunwind's, and in the child nobody ever gives it back. */
+void hr_bar_loader(void);
+bool hr_is_loader_barred(void);
+
+/* stack_room.c: false where unwinding might run over the end of this stack. */
+bool hr_has_stack_room(void);
+
+/* libunwind_calls.c: keeps the library from having descriptors; how many of its calls were led elsewhere. */
+uint32_t hr_lead_calls(void *library);
+bool hr_is_readable(const void *address);
 
 /* sites.c */
+/* The code in this range is another from now on: stacks through it begin anew. */
+void hr_sites_close(uint64_t start, uint64_t end);
 uint32_t hr_site_intern(const uint64_t *frames, uint32_t depth, uint32_t flags);
 void hr_site_allocated(uint32_t site, double weight, uint64_t size, uint64_t now);
 void hr_site_freed(uint32_t site, double weight, uint64_t size, uint64_t birth, uint64_t now);

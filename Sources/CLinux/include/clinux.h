@@ -9,16 +9,11 @@
 /// PR_SET_CHILD_SUBREAPER). 0, or an errno.
 int clinux_become_subreaper(void);
 
-/// Has the kernel send `signal` to this process when the thread that started it ends (PR_SET_PDEATHSIG); 0 for none.
-/// Cleared by fork, kept by exec of a program that is not setuid. 0, or an errno.
-int clinux_set_parent_death_signal(int signal);
-
 // What waitpid(2) reported.
 bool clinux_has_exited(int status);
 /// 0…255; means something only where `clinux_has_exited`.
 int clinux_exit_code(int status);
-bool clinux_was_killed(int status);
-/// The signal; means something only where `clinux_was_killed`.
+/// The signal; means something only where not `clinux_has_exited`.
 int clinux_kill_signal(int status);
 
 #endif
