@@ -66,14 +66,16 @@ package struct SnapshotFolder {
     }
 
     /// Removes the oldest snapshots of `name` beyond `keep`: a service that is killed every hour must not fill a disk.
+    /// So with those that were not finished, of which two may be in the making.
     package func prune(name: String) {
         let prefix = Self.safe(name) + "-"
         let own = Folders.names(in: path).filter { file in
             // The time follows at once, so that `web` does not count those of `web-admin`.
-            file.hasPrefix(prefix) && file.hasSuffix(".heaptide")
-                && file.dropFirst(prefix.count).prefix(8).allSatisfy(\.isNumber)
+            file.hasPrefix(prefix) && file.dropFirst(prefix.count).prefix(8).allSatisfy(\.isNumber)
         }
-        for old in own.sorted().dropLast(max(1, keep)) { unlink("\(path)/\(old)") }
+        for (ending, most) in [(".heaptide", max(1, keep)), (".heaptide.partial", max(2, keep))] {
+            for old in own.filter({ $0.hasSuffix(ending) }).sorted().dropLast(most) { unlink("\(path)/\(old)") }
+        }
     }
 
     private static func safe(_ name: String) -> String {

@@ -139,6 +139,7 @@ final class Overseer {
                 snapshots.prune(name: watch.name)
                 step(watch, .captured(path: path))
             } else {
+                snapshots.prune(name: watch.name)
                 step(watch, .captureFailed)
                 logger.error("\(failure(path, ledger: request.ledger))")
             }
@@ -166,8 +167,9 @@ final class Overseer {
                 unlink(leftover.ledger)
             } else {
                 guard settling.insert(leftover.ledger).inserted else { continue }
-                let wasKilled = killed.contains(leftover.pid) || watch.takeOomKill()
-                waiting.append(Leftover(member: leftover, watch: watch, wasKilled: wasKilled))
+                // Both, since one kill may be seen in both ways.
+                let (wasSeen, wasCounted) = (killed.contains(leftover.pid), watch.takeOomKill())
+                waiting.append(Leftover(member: leftover, watch: watch, wasKilled: wasSeen || wasCounted))
             }
         }
         captureNextLeftover()

@@ -33,11 +33,12 @@ enum Insertion {
         }
     }
 
-    /// As many blocks a second, within three standard errors: of many pairs that are one, few are to be missed.
+    /// As many blocks a second, within a quarter or three standard errors: an insertion torn apart is worse than two
+    /// leaks a few calls from one another in one suspect.
     private static func isOnePace(_ a: Candidate, _ b: Candidate) -> Bool {
         guard let first = a.pace, let second = b.pace else { return false }
         let error = (first.error * first.error + second.error * second.error).squareRoot()
-        return error < largestError && abs(first.value / second.value - 1) <= max(0.1, 3 * error)
+        return error < largestError && abs(first.value / second.value - 1) <= max(0.25, 3 * error)
     }
 }
 

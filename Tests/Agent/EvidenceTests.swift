@@ -67,8 +67,8 @@ import Testing
 
     @Test func theServiceGetsItsEnvironmentAsItIs() throws {
         let result = try runService(
-            "export A=\"$(printf 'caf\\351')\"; exec \(Products.heaptide) run -q --output \(folder.path) "
-                + "-- /bin/sh -c 'printf %s \"$A\" | od -An -tx1'", output: folder)
+            "export A=\"$(printf 'caf\\351')\"; exec \(Products.heaptide) run -q --output \(folder.path) -- "
+                + "/bin/sh -c 'printf %s \"$A\" | od -An -tx1'", output: folder)
         #expect(result.output.contains("63 61 66 e9"))
     }
 
@@ -106,7 +106,9 @@ import Testing
         #expect(result.status == 137)
         #expect(result.errors.contains("stays in \(folder.file("ledgers"))/"))
         // Among those of the shell and of `rm`.
-        let analyses = try ledgers.filter { $0.hasSuffix(".ledger") }.map { try run(Products.heaptide, ["analyze", folder.file("ledgers/\($0)")]).output }
+        let analyses = try ledgers.filter { $0.hasSuffix(".ledger") }.map {
+            try run(Products.heaptide, ["analyze", folder.file("ledgers/\($0)")]).output
+        }
         #expect(analyses.contains { $0.contains("hold_memory") })
     }
 

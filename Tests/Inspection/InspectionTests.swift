@@ -90,8 +90,10 @@ import Testing
         // The test's own program, so that there are symbols to find.
         var ledger = LedgerBuilder(duration: 60)
         ledger.module(Products.heaptide, at: 0x10_0000, size: 0x1000_0000, bias: 0x10_0000)
-        let site = ledger.site([0x10_0000 + 0x80_0000])
-        ledger.live(site, size: 100, at: 1)
+        // Some of these addresses lie between functions.
+        for offset in stride(from: UInt64(0x40_0000), to: 0xc0_0000, by: 0x4_0001) {
+            ledger.live(ledger.site([0x10_0000 + offset]), size: 100, at: 1)
+        }
         let profile = try #require(try Inspection.open(path(ledger)).profile)
         let writer = try SnapshotWriter(path: folder.file("own.heaptide"))
         try writer.write(process: ProcessState(name: "own", pid: 1, capturedAt: 0, trigger: "manual"))
@@ -99,7 +101,7 @@ import Testing
         try writer.finish()
         try Inspection.symbolize(path: folder.file("own.heaptide"))
         let contents = try Inspection.open(folder.file("own.heaptide"))
-        #expect(contents.symbols.frames.count == 1)
+        #expect(!contents.symbols.frames.isEmpty)
         #expect(!contents.isPartial)
         let before = contents.symbols
         try Inspection.symbolize(path: folder.file("own.heaptide"))
