@@ -25,10 +25,11 @@ struct Event: Codable, Sendable, Equatable {
         var pattern: String
     }
 
+    /// One line with its end, so that a hook may append it to a file.
     var json: [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return (try? encoder.encode(self)).map(Array.init) ?? []
+        return ((try? encoder.encode(self)).map(Array.init) ?? []) + [UInt8(ascii: "\n")]
     }
 
     /// For the exec hook's environment.

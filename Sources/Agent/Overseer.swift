@@ -104,7 +104,9 @@ final class Overseer {
         loop(
             until: { helpers.isEmpty },
             onSignal: { number, _ in
-                if [SIGTERM, SIGINT, SIGQUIT, SIGHUP].contains(number) { helpers.endDispensable(at: Clock.monotonic()) }
+                if [SIGTERM, SIGINT, SIGQUIT, SIGHUP].contains(number) {
+                    helpers.endDispensable(at: Clock.monotonic())
+                }
             })
     }
 

@@ -25,7 +25,6 @@ public struct AgentCore: Sendable {
     private var snapshots = SnapshotState()
     /// Span of the baseline when it first looked like a leak, as long as it has looked so ever since.
     private var suspectedSince: Double?
-    private var foundGrowth = false
     private var ending: Situation?
     /// It ended well while a snapshot was being written, which may not have read the ledger yet.
     private var discardsLater = false
@@ -93,7 +92,6 @@ public struct AgentCore: Sendable {
         baseline = TroughSeries()
         growth = nil
         suspectedSince = nil
-        foundGrowth = false
         nextEstimate = 0
         oomKills = nil
         ending = nil
@@ -183,7 +181,6 @@ public struct AgentCore: Sendable {
 
     private mutating func growthNotice(_ now: Double) -> [Effect] {
         guard isLeaking else { return [] }
-        foundGrowth = true
         // The snapshot that is being taken of it shall be in the message.
         guard !snapshots.isRunning else { return [] }
         return notify(.growth, situation(nil), now)
@@ -191,7 +188,8 @@ public struct AgentCore: Sendable {
 
     private mutating func notify(_ kind: EventKind, _ situation: Situation, _ now: Double) -> [Effect] {
         if let last = notified[kind], now - last < policy.alertCooldown { return [] }
-        notified[kind] = now
+        // An early snapshot of a steep start must not silence the one that matters.
+        if kind != .snapshot || (occupancy?.share ?? 1) >= policy.level { notified[kind] = now }
         return [.notify(kind, situation, snapshot: snapshots.newest)]
     }
 
@@ -237,7 +235,8 @@ public struct AgentCore: Sendable {
         let trigger: Trigger?
         switch end.cause {
         case .killed: trigger = .killed
-        case .exited: trigger = policy.snapshotsAtExit || foundGrowth || isLeaking ? .exit : nil
+        // A program that ends by itself frees its heap first: a snapshot of its growth says more than one of its end.
+        case .exited: trigger = policy.snapshotsAtExit || (isLeaking && !snapshots.hasAny) ? .exit : nil
         }
         guard let trigger else {
             let rest = snapshots.takeUnresolved().map { [Effect.symbolize(path: $0)] } ?? []

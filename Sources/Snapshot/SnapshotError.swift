@@ -41,6 +41,8 @@ public struct SnapshotError: Error, CustomStringConvertible, Sendable, Equatable
             self.init(.unreachable, path, "its folder may not be written: choose another folder for the snapshot")
         case EISDIR:
             self.init(.unreachable, path, "is a folder: give a file name that ends in .heaptide")
+        case EEXIST:
+            self.init(.unreachable, path, "is there and is no regular file: choose another name for the snapshot")
         default:
             self.init(.unreachable, path, "cannot write the snapshot: \(String(cString: strerror(code)))")
         }

@@ -96,8 +96,9 @@ extension SnapshotWriter {
     /// An empty file of mode 0600 that was not there before: what another user put in the way is not followed.
     private static func makeFile(_ partial: String, for path: String) throws(SnapshotError) {
         var status = stat()
-        if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR {
-            throw SnapshotError(writing: path, errno: EISDIR)
+        // A folder cannot be replaced, and a device or a FIFO must not be: the rename would put a file in its place.
+        if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
+            throw SnapshotError(writing: path, errno: status.st_mode & S_IFMT == S_IFDIR ? EISDIR : EEXIST)
         }
         unlink(partial)
         unlink(partial + "-journal")

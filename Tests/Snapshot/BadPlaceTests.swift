@@ -6,6 +6,14 @@ import Testing
 
 /// Files that are no snapshots, and folders that take none.
 @Suite struct BadPlaceTests {
+    @Test func aDeviceOrAFIFOIsNotReplaced() {
+        let folder = TemporaryFolder()
+        #expect(mkfifo(folder.file("fifo.heaptide"), 0o600) == 0)
+        #expect(throws: SnapshotError.self) { try SnapshotWriter(path: folder.file("fifo.heaptide")) }
+        var status = stat()
+        #expect(stat(folder.file("fifo.heaptide"), &status) == 0 && status.st_mode & S_IFMT == S_IFIFO)
+    }
+
     private func refusal(reading path: String) -> SnapshotError? {
         do throws(SnapshotError) {
             _ = try SnapshotReader.read(path: path)

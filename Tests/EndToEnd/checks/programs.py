@@ -25,9 +25,7 @@ def redis(number):
     server = ["redis-server", "--bind", "127.0.0.1", "--port", port, "--save", "", "--dir", output]
     agent = start(HEAPTIDE, "run", "--output", output, "--memory-limit", "128MiB", "--", *server, log=output / "log")
     check(wait_for(lambda: is_listening(port), 20), "redis: listens")
-    # A small number as the value: redis has such objects ready, so that keys are all that grows. With a string, the
-    # parser that made it would hold as much as the function that sets the key.
-    fill = ["-r", 100_000_000, "-n", 100_000_000, "-q", "SET", "key:__rand_int__", 7]
+    fill = ["-r", 100_000_000, "-n", 100_000_000, "-q", "-t", "set"]
     client = start("redis-benchmark", "-h", "127.0.0.1", "-p", port, *fill)
     taken = wait_for(lambda: list(output.glob("*-limit.heaptide")), 120)
     stop(client)
