@@ -85,20 +85,7 @@ public enum Capture {
         guard let request = try? JSONDecoder().decode(CaptureRequest.self, from: Data(request)) else {
             throw AgentError(.system, "capture: standard input holds no request: this command serves `heaptide run`")
         }
-        goFirst()
         try write(request)
-    }
-
-    /// Where memory runs out the kernel shall rather end this helper than the agent, which would start another.
-    private static func goFirst() {
-        let path = "/proc/self/oom_score_adj"
-        let digits = readBytes(path).map { String(decoding: $0, as: UTF8.self).filter { $0 != "\n" } }
-        guard let now = digits.flatMap({ Int($0) }) else { return }
-        let file = open(path, O_WRONLY | O_CLOEXEC)
-        guard file >= 0 else { return }
-        defer { close(file) }
-        let raised = Array("\(min(1000, now + 100))".utf8)
-        _ = Glibc.write(file, raised, raised.count)
     }
 
     /// `heaptide snapshot`: of a process that runs, now. Symbols are resolved once the file is durable.

@@ -56,6 +56,7 @@ struct Helpers {
             input: file, output: STDERR_FILENO, ownGroup: true, mask: mask, defaults: defaults)
         switch spawn.start() {
         case .success(let pid):
+            letGoFirst(pid)
             jobs[pid] = Job(kind: kind, deadline: Clock.monotonic() + timeLimit, completion: completion)
         case .failure: failed.append(completion)
         }
@@ -91,4 +92,17 @@ struct Helpers {
         }
         return lseek(file, 0, SEEK_SET) == 0
     }
+}
+
+/// Where memory runs out the kernel shall rather end a helper than the agent, which would start another. Said from here,
+/// since near the limit a helper may not live to say it itself.
+private func letGoFirst(_ helper: pid_t) {
+    let path = "/proc/\(helper)/oom_score_adj"
+    let digits = readBytes(path).map { String(decoding: $0, as: UTF8.self).filter { $0 != "\n" } }
+    guard let now = digits.flatMap({ Int($0) }) else { return }
+    let file = open(path, O_WRONLY | O_CLOEXEC)
+    guard file >= 0 else { return }
+    defer { close(file) }
+    let raised = Array("\(min(1000, now + 100))".utf8)
+    _ = Glibc.write(file, raised, raised.count)
 }

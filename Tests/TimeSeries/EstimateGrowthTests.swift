@@ -4,7 +4,7 @@ import Testing
 
 @testable import TimeSeries
 
-/// The table of FACTS 6 again: alarm rates of the whole detector over 300 series a class.
+/// Alarm rates of the whole detector over 300 series a class.
 @Suite struct AlarmRates {
     /// Share of 300 six-hour series called `linear` at more than 10 MB/h for sure.
     private func alarms(_ trend: SyntheticSeries.Trend) -> Double {

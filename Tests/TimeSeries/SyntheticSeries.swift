@@ -2,7 +2,7 @@ import Glibc
 import TestSupport
 import TimeSeries
 
-/// Memory of a service over six hours, one value in 15 s, in MB and seconds: what FACTS 6 measured detectors on.
+/// Memory of a service over six hours, one value in 15 s, in MB and seconds.
 ///
 /// A level, a sawtooth of 50–600 MB with a period of 1–15 minutes, noise with memory, spikes, and one trend.
 struct SyntheticSeries {
