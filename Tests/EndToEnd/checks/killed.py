@@ -47,7 +47,7 @@ def out_of_memory(rate, number):
 
 def killed_at_random(number, moment):
     folder = work / f"kill-{number}"
-    process = start(BUILD / "activity-service-cxx", "--rate", "20MiB", env=with_probe(folder))
+    process = start(BUILD / "activity-service-cxx", "--rate", "50MiB", env=with_probe(folder))
     time.sleep(moment)
     stop(process, signal.SIGKILL)
     right, text = describe(ledgers(folder))
