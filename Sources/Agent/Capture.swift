@@ -112,14 +112,15 @@ public enum Capture {
         var process = request.process
         process.descriptors = ProcFS().descriptorCount(process.pid)
         let writer = try SnapshotWriter(path: request.output)
+        let unread: (any Error)?
         do {
             try writer.write(process: process)
+            unread = try writeProfile(request, writer)
         } catch {
             writer.abandon()
             throw error
         }
-        // What fails from here on leaves a `.partial` with all that was written before.
-        let unread = try writeProfile(request, writer)
+        // The evidence is in: what fails from here on leaves a `.partial` with all that was written before.
         try writer.write(history: request.history, alerts: request.alerts)
         try writer.finish()
         // The file is sound without it, but whoever asked must know that the ledger is still needed.

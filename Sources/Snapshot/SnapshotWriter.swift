@@ -20,15 +20,23 @@ public struct SnapshotWriter: Sendable {
         self.path = path
         let partial = path + ".partial"
         try Self.makeFile(partial, for: path)
-        queue = try databaseErrors(path) {
-            let queue = try DatabaseQueue(path: databasePath(partial), configuration: Self.configuration)
-            try queue.write { db in
-                try db.execute(sql: "PRAGMA application_id = \(Format.applicationID)")
-                try db.execute(sql: "PRAGMA user_version = \(Format.version)")
-                for table in Format.tables { try db.execute(sql: table.sql) }
-            }
-            return queue
+        do {
+            queue = try databaseErrors(path) { try Self.makeTables(partial) }
+        } catch {
+            unlink(partial)
+            unlink(partial + "-journal")
+            throw error
         }
+    }
+
+    private static func makeTables(_ partial: String) throws -> DatabaseQueue {
+        let queue = try DatabaseQueue(path: databasePath(partial), configuration: configuration)
+        try queue.write { db in
+            try db.execute(sql: "PRAGMA application_id = \(Format.applicationID)")
+            try db.execute(sql: "PRAGMA user_version = \(Format.version)")
+            for table in Format.tables { try db.execute(sql: table.sql) }
+        }
+        return queue
     }
 
     public func write(process: ProcessState) throws(SnapshotError) {
