@@ -150,7 +150,7 @@ def places(service, snapshot):
         check(left == ["other"], f"full disk: left there {', '.join(left)}")
         check(service.poll() is None, "full disk: the service runs on")
 
-        result = run("sqlite3", ":memory:", "SELECT 'unharmed'", env=with_probe(full / "ledgers"))
+        result = run("sqlite3", ":memory:", "SELECT 'unharmed'", env=with_probe(full / "ledgers", 1))
         lines = result.stderr.strip().split("\n")
         check(
             (result.returncode, result.stdout) == (0, "unharmed\n") and len(lines) == 1 and "heaptide" in lines[0],
