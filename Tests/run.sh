@@ -45,13 +45,14 @@ if [[ ${1:-} == --full ]]; then
     count Tests/EndToEnd/checks/killed.py 10 50
     count Tests/EndToEnd/checks/bad-input.py 10000
     count Tests/Benchmarks/cost.py
+    count Tests/EndToEnd/checks/quickstart.py --rates
 else
     count Tests/EndToEnd/checks/one-snapshot.py
     count Tests/EndToEnd/checks/programs.py
     count Tests/EndToEnd/checks/killed.py 1 5
     count Tests/EndToEnd/checks/bad-input.py 200
+    count Tests/EndToEnd/checks/quickstart.py
 fi
-count Tests/EndToEnd/checks/quickstart.py
 
 printf '\n%d passed, %d failed\n' "$passed" "$failed"
 ((failed == 0))
