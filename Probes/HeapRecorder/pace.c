@@ -27,15 +27,19 @@ static uint64_t finest(const hl_header *header)
     return ordered && ordered < UINT64_C(1) << 40 ? ordered : header->first_interval;
 }
 
+static void set_interval(hl_header *header, uint64_t interval)
+{
+    HR_STORE(header->interval, interval);
+    if (interval > HR_LOAD(header->widest_interval))
+        HR_STORE(header->widest_interval, interval);
+}
+
 void hr_pace_coarser(void)
 {
     hl_header *header = hr_ledger_now.header;
     uint64_t interval = HR_LOAD(header->interval);
-    if (interval >= UINT64_C(1) << 50)
-        return;
-    HR_STORE(header->interval, interval * 2);
-    if (interval * 2 > HR_LOAD(header->widest_interval))
-        HR_STORE(header->widest_interval, interval * 2);
+    if (interval < UINT64_C(1) << 50)
+        set_interval(header, interval * 2);
 }
 
 static void begin_window(uint64_t now)
@@ -55,7 +59,7 @@ static void maybe_finer(uint32_t samples, uint64_t spent)
     uint64_t interval = HR_LOAD(header->interval);
     if (interval > finest(header) && samples < WINDOW_SAMPLES / 4 && spent < WINDOW_COST / 4
         && HR_LOAD(header->samples_live) < header->samples_capacity / 4)
-        HR_STORE(header->interval, interval / 2);
+        set_interval(header, interval / 2);
 }
 
 void hr_pace(uint64_t now, uint64_t cost)
@@ -91,7 +95,7 @@ void hr_pace_obey(void)
     if (HR_LOAD(obeyed_serial) == hr_ledger_now.serial && HR_LOAD(obeyed) == ordered)
         return;
     if (ordered || HR_LOAD(obeyed_serial) == hr_ledger_now.serial)
-        HR_STORE(header->interval, finest(header));
+        set_interval(header, finest(header));
     HR_STORE(obeyed, ordered);
     HR_STORE(obeyed_serial, hr_ledger_now.serial);
 }

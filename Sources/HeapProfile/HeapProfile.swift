@@ -98,7 +98,7 @@ public struct Sampling: Sendable, Equatable, Codable {
         self.thinnings = thinnings
     }
 
-    public var isExact: Bool { firstInterval == 1 && thinnings == 0 }
+    public var isExact: Bool { firstInterval == 1 && thinnings == 0 && widestInterval <= 1 }
 }
 
 /// A file mapped with code.

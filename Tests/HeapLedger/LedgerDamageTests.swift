@@ -111,7 +111,8 @@ import Testing
         let profile = try profile(of: builder.bytes())
         #expect(brokenPromises(of: profile) == [])
         #expect(profile.samples.count == 35)
-        #expect(profile.sites[0].live == Estimate(bytes: 65536, count: 16, samples: 1, variance: 65536 * 65536 * 15 / 16))
+        #expect(
+            profile.sites[0].live == Estimate(bytes: 65536, count: 16, samples: 1, variance: 65536 * 65536 * 15 / 16))
         #expect(profile.modules.count == 1)
         #expect(
             profile.warnings == [
