@@ -119,7 +119,7 @@ let package = Package(
         tests("LeakAnalysis", ["LeakAnalysis", "HeapProfile", "TimeSeries", "TestSupport"]),
         tests("Reports", ["Reports", "LeakAnalysis", "TestSupport", "TimeSeries"], exclude: ["Golden"]),
         tests("AgentCore", ["AgentCore", "TimeSeries", "TestSupport"]),
-        tests("HeapProbe", ["HeapLedger", "HeapProfile", "TestSupport"]),
+        tests("HeapProbe", ["HeapLedger", "HeapProfile", "Symbolication", "TestSupport"]),
         tests("HeapRecorder", ["HeapRecorder", "CHeapLedger", "HeapLedger", "HeapProfile", "TestSupport"]),
         tests("HeapLedger", ["HeapLedger", "CHeapLedger", "HeapProfile", "TestSupport"]),
         tests("LinuxMemory", ["LinuxMemory", "TestSupport"]),

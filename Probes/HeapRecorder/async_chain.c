@@ -79,7 +79,7 @@ uint32_t hr_async_chain(const hr_registers *frame, uint64_t *frames, uint32_t ro
 {
     context context;
     uint32_t depth = 0;
-    uint64_t known_page = 0;
+    uint64_t known_page = UINT64_MAX;
     if (!own_context(frame, &context, &known_page))
         return 0;
     while (depth < room && depth < LONGEST_CHAIN && !is_runtime(context.resume)) {

@@ -22,9 +22,11 @@ __thread hr_stack_range hr_stack_known;
  * this call, which process_vm_readv cannot be said of. */
 bool hr_is_readable(const void *address)
 {
+    uintptr_t word = (uintptr_t)address & ~(uintptr_t)7;
+    if (word < PAGE)
+        return false; /* to the kernel, NULL is no mask, and fine */
     int error = errno;
-    long status = syscall(SYS_rt_sigprocmask, ~0, (uintptr_t)address & ~(uintptr_t)7, NULL, (size_t)8);
-    bool readable = status == 0 || errno != EFAULT;
+    bool readable = syscall(SYS_rt_sigprocmask, ~0, word, NULL, (size_t)8) == 0 || errno != EFAULT;
     errno = error;
     return readable;
 }

@@ -15,6 +15,13 @@ struct Probed {
         ledgers = folder.file("ledgers")
     }
 
+    /// A program of one file with `@main`.
+    init(swift source: String, flags: [String]) throws {
+        folder = TemporaryFolder()
+        program = try compileSwift(source, flags: flags, in: folder)
+        ledgers = folder.file("ledgers")
+    }
+
     func run(
         _ arguments: [String] = [], interval: String = "1", environment: [String: String] = [:]
     ) throws -> Finished {

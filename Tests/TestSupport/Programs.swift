@@ -87,6 +87,17 @@ public func compile(_ source: String, as name: String, flags: [String] = [], in 
     return product
 }
 
+/// Compiles one file of Swift that has a `@main`; returns the path of the program.
+public func compileSwift(_ source: String, flags: [String], in folder: TemporaryFolder) throws -> String {
+    guard let compiler = findProgram("swiftc") else { throw CompileError(description: "no swiftc in PATH") }
+    let file = folder.file("Program.swift")
+    try source.write(toFile: file, atomically: true, encoding: .utf8)
+    let product = folder.file("program")
+    let result = try run(compiler, ["-parse-as-library", "-g", file, "-o", product] + flags)
+    guard result.status == 0 else { throw CompileError(description: result.errors) }
+    return product
+}
+
 public struct CompileError: Error, CustomStringConvertible {
     public var description: String
 }

@@ -1,0 +1,102 @@
+import Foundation
+import HeapLedger
+import HeapProfile
+import TestSupport
+import Testing
+
+/// Stacks against those that libgcc's unwinder finds at the same place.
+@Suite struct StackTests {
+    /// Prints for each block its size and the return addresses from the function that took it outwards.
+    private static let program = """
+        #include <alloca.h>
+        #include <csignal>
+        #include <cstdio>
+        #include <cstdlib>
+        #include <cstring>
+        #include <execinfo.h>
+        #include <pthread.h>
+        #include <ucontext.h>
+
+        static void *volatile keep;
+        __attribute__((noinline)) static void take(int size) {
+            void *frames[200];
+            keep = malloc(size);
+            int depth = backtrace(frames, 200);
+            printf("%d", size);
+            for (int i = 1; i < depth; i++) printf(" %p", frames[i]);
+            printf("\\n");
+        }
+        __attribute__((noinline)) static int deep(int n, int size) {
+            if (n == 0) take(size); else deep(n - 1, size);
+            asm volatile("");
+            return n;
+        }
+        static int compare(const void *a, const void *b) {
+            static int once;
+            if (!once++) take(6003);
+            return *(const int *)a - *(const int *)b;
+        }
+        static void handler(int) { take(6005); }
+        struct alignas(128) Wide { char text[128]; };
+        __attribute__((noinline)) static void realigned(int n) {
+            volatile Wide wide;
+            char *more = (char *)alloca(n);
+            memset(more, 1, n);
+            wide.text[0] = more[0];
+            take(6007);
+            wide.text[1] = more[n - 1];
+        }
+        static void *thread(void *) { deep(3, 6009); return nullptr; }
+        static ucontext_t back, other;
+        static void coroutine() { deep(2, 6011); }
+
+        int main() {
+            void *warm[1];
+            backtrace(warm, 1);
+            deep(2, 6001);
+            deep(90, 6002);
+            int numbers[100] = {3, 2, 1};
+            qsort(numbers, 100, sizeof *numbers, compare);
+            signal(SIGUSR1, handler);
+            raise(SIGUSR1);
+            static char stack[64 << 10];
+            stack_t alternate = {stack, 0, sizeof stack};
+            sigaltstack(&alternate, nullptr);
+            struct sigaction action = {};
+            action.sa_handler = [](int) { take(6013); };
+            action.sa_flags = SA_ONSTACK;
+            sigaction(SIGUSR2, &action, nullptr);
+            raise(SIGUSR2);
+            realigned(1000);
+            pthread_t t;
+            pthread_create(&t, nullptr, thread, nullptr);
+            pthread_join(t, nullptr);
+            static char own[64 << 10];
+            getcontext(&other);
+            other.uc_stack.ss_sp = own;
+            other.uc_stack.ss_size = sizeof own;
+            other.uc_link = &back;
+            makecontext(&other, coroutine, 0);
+            swapcontext(&back, &other);
+        }
+        """
+
+    @Test(arguments: ["-O2 -fomit-frame-pointer", "-O2 -fno-omit-frame-pointer", "-O0", "-O3 -mavx2"])
+    func asLibgccFindsThem(flags: String) throws {
+        let probed = try Probed(
+            Self.program, as: "stacks.cpp", flags: flags.split(separator: " ").map(String.init) + ["-pthread"])
+        let result = try probed.run()
+        #expect(result.status == 0)
+        let profile = try #require(try probed.profiles().first)
+        let lines = result.output.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
+        #expect(lines.count == 8)
+        for line in lines {
+            let size = UInt64(line[0]) ?? 0
+            let expected = line.dropFirst().compactMap { UInt64($0.dropFirst(2), radix: 16) }
+            let site = try #require(profile.samples.first { $0.size == size }.map { profile.sites[Int($0.site)] })
+            let found = site.stack.map { $0.module < 0 ? $0.offset : $0.offset &+ profile.modules[Int($0.module)].bias }
+            #expect(Array(found.dropFirst()) == expected, "size \(size)")
+            #expect(!site.isCut)
+        }
+    }
+}
