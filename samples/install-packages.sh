@@ -3,8 +3,8 @@
 # where nothing is, neither root nor the network is needed.
 set -euo pipefail
 
-build=(libunwind-dev libelf-dev libdw-dev libsqlite3-dev zlib1g-dev)
-tests=(binutils g++ libjemalloc2 nginx-light python3 redis-server redis-tools sqlite3)
+build=(libunwind-dev libelf-dev libdw-dev libsqlite3-dev systemtap-sdt-dev zlib1g-dev)
+tests=(binutils g++ gdb libjemalloc2 nginx-light python3 redis-server redis-tools sqlite3)
 
 wanted=("${build[@]}")
 [[ ${1:-} == --tests ]] && wanted+=("${tests[@]}")

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "sampling.h"
+#include "tap.h"
 
 /*
  * FRESH is zero on purpose: the phase lives in a page that the kernel zeroes in a forked child (MADV_WIPEONFORK),
@@ -182,6 +183,7 @@ static void record(void *block, size_t size, double weight, uint32_t site, uint6
     };
     if (!hr_sample_insert(block, &born))
         return;
+    HR_TAP_ALLOC(block, size, (uint64_t)(weight * (double)size));
     hr_site_allocated(site, weight, size, now);
     HR_ADD(header->samples_taken, 1);
 }
@@ -250,7 +252,7 @@ void hr_record(void *block, size_t size, double weight, const uint64_t *frames, 
 
 hr_taken hr_take(const void *block)
 {
-    hr_taken taken = {.found = false};
+    hr_taken taken = {.block = block};
     if (__atomic_load_n(&fork_page.phase, __ATOMIC_ACQUIRE) == RECORDING
         && (wiped_on_fork || hr_ledger_now.pid == getpid()))
         taken.found = hr_sample_remove(block, &taken.sample);
@@ -262,6 +264,7 @@ void hr_freed(const hr_taken *taken)
     const hl_sample *s = &taken->sample;
     if (!taken->found || s->site >= hr_ledger_now.header->sites_capacity)
         return;
+    HR_TAP_FREE(taken->block);
     uint64_t now = hr_now();
     hr_site_freed(s->site, hr_sample_weight(s), s->size, s->birth_ns, now);
     HR_ADD(hr_ledger_now.header->samples_freed, 1);

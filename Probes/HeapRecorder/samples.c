@@ -6,6 +6,7 @@
 #include "recorder_internal.h"
 
 #include "sampling.h"
+#include "tap.h"
 
 uint8_t hr_filter[1u << HR_FILTER_BITS] __attribute__((aligned(64)));
 
@@ -70,6 +71,7 @@ static void thin(void)
             if ((bits & 1)
                 && __atomic_compare_exchange_n(&hr_ledger_now.keys[i], &key, 0, false, __ATOMIC_ACQ_REL,
                                                __ATOMIC_RELAXED)) {
+                HR_TAP_FREE(key);
                 filter_remove((const void *)(uintptr_t)key);
                 HR_ADD(header->samples_live, -1);
                 HR_ADD(header->samples_thinned, 1);

@@ -96,6 +96,7 @@ void hr_allocated(void *block, size_t size, uint64_t caller);
 
 /* A sample on its way out of the table or back in. */
 typedef struct hr_taken {
+    const void *block;
     hl_sample sample;
     bool found;
 } hr_taken;
