@@ -77,6 +77,8 @@ let package = Package(
                     "-enable-experimental-feature", "Embedded",
                     // gold leaves the probe's thread-local in the dynamic symbol table.
                     "-use-ld=lld",
+                    // The base of the USDT notes is referred to by notes only, and would be taken for garbage.
+                    "-Xlinker", "--no-gc-sections",
                     "-Xlinker", "--version-script=\(Context.packageDirectory)/Probes/HeapProbe/exports.map",
                 ])
             ]),
