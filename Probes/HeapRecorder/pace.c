@@ -8,8 +8,9 @@
 #include "recorder_internal.h"
 
 #define WINDOW_NS UINT64_C(250000000)
-#define WINDOW_SAMPLES 2500u /* 10,000 a second: at 0.5 µs each, half a percent of a core */
-#define WINDOW_COST (WINDOW_NS / 50) /* 2% of a core */
+#define WINDOW_SAMPLES 3125u /* 12,500 a second: at 0.5 µs each, 0.6% of a core */
+#define WINDOW_COST (WINDOW_NS / 100) /* 1% of a core */
+#define IS_QUIET(used, budget) ((used) < (budget) / 100 * 45) /* twice as much will still be within it */
 #define LARGEST_COST 50000u /* a thread that lost its core in the middle of a sample tells nothing of the load … */
 #define SLOW_NS 10000u
 #define FEWEST_SLOW 8u /* … but several of them do */
@@ -57,7 +58,7 @@ static void maybe_finer(uint32_t samples, uint64_t spent)
 {
     hl_header *header = hr_ledger_now.header;
     uint64_t interval = HR_LOAD(header->interval);
-    if (interval > finest(header) && samples < WINDOW_SAMPLES / 4 && spent < WINDOW_COST / 4
+    if (interval > finest(header) && IS_QUIET(samples, WINDOW_SAMPLES) && IS_QUIET(spent, WINDOW_COST)
         && HR_LOAD(header->samples_live) < header->samples_capacity / 4)
         set_interval(header, interval / 2);
 }
@@ -74,7 +75,7 @@ void hr_pace(uint64_t now, uint64_t cost)
     uint64_t spent = HR_ADD(window.cost, counted) + counted;
     bool many = samples == WINDOW_SAMPLES || (spent >= WINDOW_COST && spent - counted < WINDOW_COST);
     bool stalls = cost > SLOW_NS && HR_ADD(window.slow, 1) + 1 >= FEWEST_SLOW
-        && HR_ADD(window.stalled, cost) + cost >= WINDOW_COST;
+        && HR_ADD(window.stalled, cost) + cost >= 2 * WINDOW_COST;
     if (many || stalls) {
         HR_ADD(header->paced, 1);
         if (stalls)

@@ -47,6 +47,7 @@ static bool is_near(uint64_t value, uint64_t tag, int64_t widest, int64_t *offse
 typedef struct question {
     uint64_t ip;
     hr_code_object object;
+    uint64_t known_page; /* that can be read: the tables lie close together, and a file's segments may leave holes */
 } question;
 
 static int access_register(unw_addr_space_t space, unw_regnum_t number, unw_word_t *value, int writes, void *context)
@@ -67,16 +68,20 @@ static int access_register(unw_addr_space_t space, unw_regnum_t number, unw_word
 static int access_memory(unw_addr_space_t space, unw_word_t address, unw_word_t *value, int writes, void *context)
 {
     (void)space;
-    const hr_code_object *object = &((const question *)context)->object;
+    question *asked = context;
     if (writes)
         return -UNW_EINVAL;
     if (is_tagged(address)) {
         *value = address | LOADED;
         return 0;
     }
-    if (address < object->start || address > object->end - sizeof *value)
+    /* Else the unwind tables of the loaded file, in aligned words. */
+    if (address & 7 || address < asked->object.start || address >= asked->object.end)
         return -UNW_EINVAL;
-    memcpy(value, (const void *)address, sizeof *value); /* the unwind tables of a loaded file */
+    if (asked->known_page != address >> 12 && !hr_is_readable((const void *)address))
+        return -UNW_EINVAL;
+    asked->known_page = address >> 12;
+    *value = *(const uint64_t *)address;
     return 0;
 }
 
@@ -234,7 +239,7 @@ hr_rule hr_rule_learn(uint64_t ip, bool exact)
     if (is_signal_return(ip))
         return (hr_rule){.kind = HR_RULE_SIGNAL};
     /* A call may be the last instruction of a function: what is looked up is the call. */
-    question asked = {.ip = exact ? ip : ip - 1};
+    question asked = {.ip = exact ? ip : ip - 1, .known_page = UINT64_MAX};
     unw_cursor_t cursor;
     hr_rule rule = {.kind = HR_RULE_UNKNOWN};
     if (!hr_code_object_at(asked.ip, &asked.object))

@@ -33,42 +33,48 @@ bool hr_is_loader_barred(void) { return is_barred; }
 
 #define LARGEST_FRAME (UINT64_C(64) << 20)
 
-static bool interrupted(const hr_registers *at, hr_registers *caller)
+static __attribute__((noinline)) bool interrupted(uint64_t sp, hr_registers *at)
 {
-    const ucontext_t *context = (const ucontext_t *)at->sp;
-    caller->exact = true;
-    return hr_stack_word((uint64_t)&context->uc_mcontext.gregs[REG_RIP], &caller->ip)
-        && hr_stack_word((uint64_t)&context->uc_mcontext.gregs[REG_RSP], &caller->sp)
-        && hr_stack_word((uint64_t)&context->uc_mcontext.gregs[REG_RBP], &caller->bp)
-        && hr_stack_word((uint64_t)&context->uc_mcontext.gregs[REG_R14], &caller->r14);
+    const ucontext_t *context = (const ucontext_t *)sp;
+    at->exact = true;
+    return hr_stack_word((uint64_t)&context->uc_mcontext.gregs[REG_RIP], &at->ip)
+        && hr_stack_word((uint64_t)&context->uc_mcontext.gregs[REG_RSP], &at->sp)
+        && hr_stack_word((uint64_t)&context->uc_mcontext.gregs[REG_RBP], &at->bp)
+        && hr_stack_word((uint64_t)&context->uc_mcontext.gregs[REG_R14], &at->r14);
 }
 
-static bool leave(const hr_registers *at, hr_rule rule, hr_registers *caller)
+static inline bool leave(hr_registers *at, hr_rule rule)
 {
     uint64_t cfa = (rule.kind == HR_RULE_SP ? at->sp : at->bp) + (uint64_t)(int64_t)rule.cfa;
-    caller->bp = at->bp;
-    caller->r14 = at->r14;
-    caller->exact = false;
-    if (HR_UNLIKELY(rule.kind == HR_RULE_BP_LOAD)
-        && (!hr_stack_word(cfa, &cfa) || !hr_stack_word(at->bp, &caller->bp)))
+    uint64_t ip, bp = at->bp, r14 = at->r14;
+    if (HR_UNLIKELY(rule.kind == HR_RULE_BP_LOAD) && (!hr_stack_word(cfa, &cfa) || !hr_stack_word(at->bp, &bp)))
         return false;
-    caller->sp = cfa;
-    if (cfa <= at->sp || cfa - at->sp > LARGEST_FRAME || !hr_stack_word(cfa - 8, &caller->ip))
+    if (cfa <= at->sp || cfa - at->sp > LARGEST_FRAME || !hr_stack_word(cfa - 8, &ip))
         return false;
-    return (!rule.bp || hr_stack_word(cfa + (uint64_t)(int64_t)rule.bp, &caller->bp))
-        && (!rule.r14 || hr_stack_word(cfa + (uint64_t)(int64_t)rule.r14, &caller->r14));
+    if ((rule.bp && !hr_stack_word(cfa + (uint64_t)(int64_t)rule.bp, &bp))
+        || (rule.r14 && !hr_stack_word(cfa + (uint64_t)(int64_t)rule.r14, &r14)))
+        return false;
+    *at = (hr_registers){.ip = ip, .sp = cfa, .bp = bp, .r14 = r14, .exact = false};
+    return true;
+}
+
+static bool is_code(uint64_t ip)
+{
+    hr_code_object object;
+    return ip && hr_code_object_at(ip - 1, &object);
 }
 
 typedef enum step { STEPPED, ENDED, LOST } step;
 
-static inline step step_out(const hr_registers *at, hr_registers *caller)
+static inline step step_out(hr_registers *at)
 {
     hr_rule rule = hr_rule_at(at->ip, at->exact);
     switch (rule.kind) {
     case HR_RULE_END: return ENDED;
     case HR_RULE_UNKNOWN: return LOST;
-    case HR_RULE_SIGNAL: return interrupted(at, caller) ? STEPPED : LOST;
-    default: return !leave(at, rule, caller) || caller->ip >> 47 ? LOST : caller->ip ? STEPPED : ENDED;
+    case HR_RULE_SIGNAL: return interrupted(at->sp, at) ? STEPPED : LOST;
+    case HR_RULE_GUESS: return leave(at, rule) && is_code(at->ip) ? STEPPED : LOST;
+    default: return !leave(at, rule) || at->ip >> 47 ? LOST : at->ip ? STEPPED : ENDED;
     }
 }
 
@@ -83,11 +89,15 @@ static inline void begin(hr_registers *at)
     at->exact = true;
 }
 
-/* `frames` holds what lies within the runner's loop, which those that await take the place of. */
+/* Where the walk has come to Swift's job runner: the whole stack with those that await in place of the runner's loop;
+ * else 0. `frames` holds `depth` frames, the last of them called by where the walk is now. */
 static __attribute__((noinline)) uint32_t follow_async(
-    const hr_walk *walk, uint32_t frame, uint64_t *frames, uint32_t depth, uint32_t room)
+    const hr_walk *walk, uint64_t *frames, uint32_t depth, uint32_t room)
 {
-    uint32_t inner = depth + 1 > frame ? depth + 1 - frame : 0; /* frames behind the async one are the runtime's */
+    uint32_t frame = hr_async_frame(walk);
+    if (frame == 0 || depth + 1 < frame)
+        return 0;
+    uint32_t inner = depth + 1 - frame; /* frames behind the async one are the runtime's */
     uint32_t added = hr_async_chain(hr_walk_frame(walk, frame), frames + inner, room - inner);
     return added ? inner + added : 0;
 }
@@ -95,30 +105,25 @@ static __attribute__((noinline)) uint32_t follow_async(
 /* The outermost frames are missing where it fills `frames`, or where it is lost on the way. */
 static __attribute__((noinline)) uint32_t walk(uint64_t *frames, uint32_t room, uint32_t *flags)
 {
-    hr_walk walk = {.steps = 0};
-    uint32_t depth = 0, async;
-    begin(&walk.ring[0]);
-    for (;;) {
-        step step = step_out(hr_walk_frame(&walk, 0), &walk.ring[(walk.steps + 1) % HR_WALK_RING]);
-        if (step != STEPPED) {
-            *flags |= step == LOST ? HL_SITE_CUT : 0;
-            return depth;
-        }
-        walk.steps++;
-        uint64_t ip = hr_walk_frame(&walk, 0)->ip;
-        if (depth == 0 && is_own(ip))
+    hr_registers at; /* stays in registers: going through memory would double the time of a step */
+    hr_walk history = {.steps = 0};
+    uint32_t depth = 0, whole;
+    step step;
+    begin(&at);
+    while ((step = step_out(&at)) == STEPPED) {
+        if (depth == 0 && is_own(at.ip))
             continue;
-        if (HR_UNLIKELY(hr_async_job_run != 0) && (async = hr_async_frame(&walk)) != 0) {
-            uint32_t whole = follow_async(&walk, async, frames, depth, room);
-            if (whole)
+        if (HR_UNLIKELY(hr_async_job_run != 0)) {
+            history.ring[++history.steps % HR_WALK_RING] = at;
+            if ((whole = follow_async(&history, frames, depth, room)) != 0)
                 return whole;
         }
-        if (depth == room) {
-            *flags |= HL_SITE_CUT;
-            return depth;
-        }
-        frames[depth++] = ip;
+        if (depth == room)
+            break;
+        frames[depth++] = at.ip;
     }
+    *flags |= step == ENDED ? 0 : HL_SITE_CUT;
+    return depth;
 }
 
 /* A few buffers for all threads, since stacks may be small: [..] is one that this thread may use until it lets go. */
