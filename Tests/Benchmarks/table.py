@@ -1,0 +1,92 @@
+"""The table of what was measured, in Markdown."""
+
+import os
+import platform
+from pathlib import Path
+
+#: Column → the way in it, and what its first ratio is taken against.
+COLUMNS = {
+    "forwarding only": "forwarding",
+    "**heaptide**": "heaptide",
+    "heaptrack": "heaptrack",
+    "jemalloc's profiler": "jemalloc prof",
+    "gperftools' sampler": "gperftools",
+    "memray --native": "memray",
+}
+
+
+def bars(results):
+    """(figure, base, bar, ratio or None) of heaptide, for each bar of a workload."""
+    for figure in results.workload.figures:
+        for base, bar in figure.bars.items():
+            yield figure, base, bar, results.ratio(figure, "heaptide", base)
+
+
+def shown(ratio):
+    return f"{ratio.median:.3f} ({ratio.low:.3f}–{ratio.high:.3f})"
+
+
+def _verdict(figure, base, bar, ratio):
+    sign = "≥" if figure.higher_is_better else "≤"
+    against = "" if base == "plain" else f" × {base}"
+    measured = "" if base == "plain" or not ratio else f" ({ratio.median:.3f})"
+    passed = ratio and figure.passes(ratio.median, bar)
+    return f"{sign} {bar:.2f}{against}{measured} {'pass' if passed else '**FAIL**'}"
+
+
+def _cell(results, figure, way):
+    if way.name in results.failures:
+        return "failed"
+    ratio = results.ratio(figure, way.name, way.base)
+    if not ratio:
+        return "–"
+    with_allocator = results.ratio(figure, way.name, "plain") if way.base != "plain" else None
+    return shown(ratio) + (f", {with_allocator.median:.2f}" if with_allocator else "")
+
+
+def _absolute(results, figure):
+    value = results.median(figure, "plain")
+    return "–" if value is None else f"{value:,.0f} {figure.unit}" if value >= 10 else f"{value:.3f} {figure.unit}"
+
+
+def _row(cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def _machine():
+    model = next(
+        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.machine())
+    return f"{os.cpu_count()} × {model}, Linux {platform.release()}, glibc {platform.libc_ver()[1]}"
+
+
+def markdown(all_results, micro, ways, missing, pairs, slow_pairs):
+    by_name = {way.name: way for way in ways}
+    columns = {title: by_name[name] for title, name in COLUMNS.items() if name in by_name}
+    lines = []
+    if all_results:
+        lines += [_row(["workload", "plain", *columns, "heaptide's bar"]), _row(["---"] * (len(columns) + 3))]
+    for results in all_results:
+        for figure in results.workload.figures:
+            verdicts = "; ".join(_verdict(*bar) for bar in bars(results) if bar[0] is figure)
+            cells = [_cell(results, figure, way) for way in columns.values()]
+            lines.append(_row([figure.title, _absolute(results, figure), *cells, verdicts]))
+    if micro:
+        lines += ["", _row(["heaptide itself", "measured", "bar"]), _row(["---"] * 3)]
+        for one in micro:
+            verdict = "pass" if one.value <= one.bar else "**FAIL**"
+            lines.append(_row([f"{one.title} ({one.note})", f"{one.value:.2f} {one.unit}", f"≤ {one.bar:g} {verdict}"]))
+    return "\n".join([*lines, "", *_notes(all_results, missing, pairs, slow_pairs)]) + "\n"
+
+
+def _notes(all_results, missing, pairs, slow_pairs):
+    notes = [
+        f"Median ratios to plain (quartiles) of {pairs} interleaved pairs, {slow_pairs} of heaptrack and memray: of user"
+        " and system time, heaptrack's interpreter included, or of what the row names. jemalloc's profiler and"
+        " gperftools' sampler work in their own allocators only: the ratio is to that allocator without them, and the"
+        " number after the comma to plain.",
+        *missing,
+    ]
+    for results in all_results:
+        notes += [f"{results.workload.name}, {name}: {reason}" for name, reason in results.failures.items()]
+    return [f"- {note}" for note in [*notes, _machine()]]
