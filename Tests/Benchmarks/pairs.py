@@ -49,7 +49,9 @@ class Results:
         self.failures = {}
 
     def ratio(self, figure, way, base):
-        """Of the rounds in which both ran; None where there is none."""
+        """Of the rounds in which both ran; None where there is none, or where one of them failed."""
+        if way in self.failures or base in self.failures:
+            return None
         index = self.workload.figures.index(figure)
         ratios = [r[way][index] / r[base][index] for r in self.rounds if way in r and base in r]
         if not ratios:
@@ -100,5 +102,5 @@ def _measure(results, way, values):
     try:
         values[way.name] = results.workload.measure(way)
     except Failed as failure:
-        results.failures[way.name] = str(failure)
+        results.failures[way.name] = " ".join(str(failure).split())
         say(f"{results.workload.name}: {way.name}: {failure}")

@@ -2,7 +2,7 @@
 """What watching costs, side by side: programs run plain, with a library that only forwards, with heaptide, and with the
 peers that Debian and PyPI provide, in pairs that take turns. One table in Markdown, on stdout and in a file.
 
-    Tests/Benchmarks/peers.py [--pairs N] [--only WORKLOAD]… [--quick] [--output FILE]
+    Tests/Benchmarks/peers.py [--pairs N] [--only WORKLOAD]… [--no-peers] [--quick] [--output FILE]
 
 Ends with status 0 when all was measured; whether heaptide keeps its bars stands in the table and the last line. Needs
 samples/install-packages.sh --benchmarks, and about 40 minutes.
@@ -31,6 +31,7 @@ def options():
     parser = argparse.ArgumentParser(description="What watching costs, side by side, as one table.")
     parser.add_argument("--pairs", type=int, metavar="N", help="pairs of runs (default 15, with --quick 3)")
     parser.add_argument("--only", action="append", metavar="WORKLOAD", help="leave out the others; may be repeated")
+    parser.add_argument("--no-peers", action="store_true", help="nothing but plain, forwarding only and heaptide")
     parser.add_argument("--quick", action="store_true", help="short workloads and few pairs, to see that it works")
     parser.add_argument("--output", type=Path, default=ROOT / ".build/peers.md", help="default .build/peers.md")
     given = parser.parse_args()
@@ -62,7 +63,7 @@ def judge(all_results, micro):
 def main():
     given, workloads = options()
     slow_pairs = max(1, given.pairs // 5)
-    ways, missing = all_ways(python=any(workload.python for workload in workloads))
+    ways, missing = all_ways(not given.no_peers, python=any(workload.python for workload in workloads))
     for reason in missing:
         say(reason)
     all_results = [compare(workload, ways, given.pairs, slow_pairs) for workload in workloads]

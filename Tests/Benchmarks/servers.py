@@ -1,71 +1,99 @@
 """Servers under load on loopback: started afresh for each run, and loaded until they are warm before it counts."""
 
+import contextlib
 import itertools
 import re
+import socket
 
 from pairs import Figure, Workload
-from support import BUILD
-from ways import WORKLOADS, Failed, run, shutil, wait_for, work
+from support import BUILD, Path
+from ways import WORKLOADS, Failed, end, program_of, run, shutil, wait_for, work
 
 _numbers = itertools.count(1)
 
 
-def redis(name, title, figure, requests, *options):
-    """SET of random keys; the number of requests a second."""
+@contextlib.contextmanager
+def _running(way, is_ready, *command, **options):
+    """The pid of a server that is ready for its load."""
+    server = way.start(*command, **options)
+    program = None
+    try:
+        if not wait_for(lambda: server.poll() is not None or is_ready(), 60, 0.01) or server.poll() is not None:
+            raise Failed(f"{Path(command[0]).name} did not start")
+        program = program_of(server.pid, command[0])
+        yield program
+    finally:
+        end(server, program)
+
+
+def _accepts(path):
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
+
+
+def _cpu_seconds(pid):
+    """Of all threads, to the nanosecond; those that ended are not in it."""
+    times = (path.read_text().split()[0] for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    return sum(map(int, times)) / 1e9
+
+
+def redis(name, title, requests, *options):
+    """SET of random keys, over a Unix socket."""
     server, client = shutil.which("redis-server"), shutil.which("redis-benchmark")
 
-    def load(socket, count):
-        load = ("-t", "set", "-r", 100_000, "-n", count, "--csv", *options)
-        done = run(client, "-s", socket, *load, timeout=300)
+    def load(path, count):
+        what = ("-t", "set", "-r", 100_000, "-n", count, "--csv", *options)
+        done = run(client, "-s", path, *what, timeout=300)
         found = re.search(r'^"SET","([\d.]+)"', done.stdout, re.MULTILINE)
         if done.returncode != 0 or not found:
             raise Failed(f"redis-benchmark: {done.stderr.strip() or done.stdout.strip()}")
         return float(found.group(1))
 
     def measure(way):
-        socket = work / f"redis-{next(_numbers)}.sock"
-        settings = ("--port", 0, "--unixsocket", socket, "--save", "", "--dir", work, "--daemonize", "no")
-        process = way.start(server, *settings)
-        try:
-            if not wait_for(lambda: socket.exists() or process.poll() is not None, 60, 0.01) or not socket.exists():
-                raise Failed("redis-server did not start")
-            load(socket, requests // 4)
-            return (load(socket, requests),)
-        finally:
-            way.end(process, server)
+        path = work / f"redis-{next(_numbers)}.sock"
+        settings = ("--port", 0, "--unixsocket", path, "--save", "", "--dir", work, "--daemonize", "no")
+        with _running(way, lambda: _accepts(path), server, *settings) as pid:
+            load(path, requests // 4)
+            before = _cpu_seconds(pid)
+            throughput = load(path, requests)
+            return throughput, (_cpu_seconds(pid) - before) / requests * 1e6
 
-    return Workload(name, (Figure(title, figure.unit, figure.bars, figure.higher_is_better),), measure)
+    figures = (
+        Figure(f"{title}: throughput", "requests/s", {"plain": 0.98}, higher_is_better=True),
+        Figure(f"{title}: the server's CPU per request", "µs", {}),
+    )
+    return Workload(name, figures, measure)
 
 
 def activity_api(name, seconds):
-    """The Swift sample on hummingbird, without its leak; what wrk measures with 16 connections that never wait."""
+    """The Swift sample on hummingbird, without its leak; wrk keeps 16 connections busy."""
     server = BUILD / "activity-api"
 
     def load(port, duration):
         script = ("--latency", "-s", WORKLOADS / "activity.lua")
         done = run("wrk", "-t", 1, "-c", 16, "-d", f"{duration}s", *script, f"http://127.0.0.1:{port}")
-        figures = dict(re.findall(r"^(\w+) ([\d.]+)$", done.stdout, re.MULTILINE))
+        figures = {name: float(value) for name, value in re.findall(r"^(\w+) ([\d.]+)$", done.stdout, re.MULTILINE)}
         if done.returncode != 0 or "p99" not in figures:
             raise Failed(f"wrk: {done.stderr.strip() or done.stdout.strip()}")
-        if float(figures["errors"]) > 0 or float(figures["requests"]) == 0:
-            raise Failed(f"wrk: {figures['errors']} errors in {figures['requests']} requests")
-        return float(figures["microseconds"]) / float(figures["requests"]), float(figures["p99"])
+        if figures["errors"] > 0 or figures["requests"] == 0:
+            raise Failed(f"wrk: {figures['errors']:.0f} errors in {figures['requests']:.0f} requests")
+        return figures
 
     def measure(way):
         log = work / f"activity-api-{next(_numbers)}.log"
-        process = way.start(server, "--port", 0, "--no-leak", log=log)
-        try:
-            listens = wait_for(lambda: re.search(r"^listening on (\d+)$", log.read_text(), re.MULTILINE), 60, 0.01)
-            if not listens:
-                raise Failed("activity-api did not start")
-            load(listens.group(1), 1)
-            return load(listens.group(1), seconds)
-        finally:
-            way.end(process, server)
+        listening = lambda: re.search(r"^listening on (\d+)$", log.read_text(), re.MULTILINE)
+        with _running(way, listening, server, "--port", 0, "--no-leak", log=log) as pid:
+            port = listening().group(1)
+            load(port, 1)
+            before = _cpu_seconds(pid)
+            done = load(port, seconds)
+            spent = _cpu_seconds(pid) - before
+            return done["microseconds"] / done["requests"], done["p99"], spent / done["requests"] * 1e6
 
     title = "Swift HTTP service, wrk -c 16"
     figures = (
         Figure(f"{title}: time per request", "µs", {"plain": 1.03}),
         Figure(f"{title}: p99 latency", "µs", {"plain": 1.03}),
+        Figure(f"{title}: the server's CPU per request", "µs", {}),
     )
     return Workload(name, figures, measure)

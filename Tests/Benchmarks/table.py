@@ -30,8 +30,8 @@ def _verdict(figure, base, bar, ratio):
     sign = "≥" if figure.higher_is_better else "≤"
     against = "" if base == "plain" else f" × {base}"
     measured = "" if base == "plain" or not ratio else f" ({ratio.median:.3f})"
-    passed = ratio and figure.passes(ratio.median, bar)
-    return f"{sign} {bar:.2f}{against}{measured} {'pass' if passed else '**FAIL**'}"
+    verdict = "not measured" if not ratio else "pass" if figure.passes(ratio.median, bar) else "**FAIL**"
+    return f"{sign} {bar:.2f}{against}{measured} {verdict}"
 
 
 def _cell(results, figure, way):
@@ -68,7 +68,7 @@ def markdown(all_results, micro, ways, missing, pairs, slow_pairs):
         lines += [_row(["workload", "plain", *columns, "heaptide's bar"]), _row(["---"] * (len(columns) + 3))]
     for results in all_results:
         for figure in results.workload.figures:
-            verdicts = "; ".join(_verdict(*bar) for bar in bars(results) if bar[0] is figure)
+            verdicts = "; ".join(_verdict(*bar) for bar in bars(results) if bar[0] is figure) or "–"
             cells = [_cell(results, figure, way) for way in columns.values()]
             lines.append(_row([figure.title, _absolute(results, figure), *cells, verdicts]))
     if micro:
@@ -76,17 +76,19 @@ def markdown(all_results, micro, ways, missing, pairs, slow_pairs):
         for one in micro:
             verdict = "pass" if one.value <= one.bar else "**FAIL**"
             lines.append(_row([f"{one.title} ({one.note})", f"{one.value:.2f} {one.unit}", f"≤ {one.bar:g} {verdict}"]))
-    return "\n".join([*lines, "", *_notes(all_results, missing, pairs, slow_pairs)]) + "\n"
+    return "\n".join([*lines, "", *_notes(all_results, ways, missing, pairs, slow_pairs)]) + "\n"
 
 
-def _notes(all_results, missing, pairs, slow_pairs):
-    notes = [
-        f"Median ratios to plain (quartiles) of {pairs} interleaved pairs, {slow_pairs} of heaptrack and memray: of user"
-        " and system time, heaptrack's interpreter included, or of what the row names. jemalloc's profiler and"
-        " gperftools' sampler work in their own allocators only: the ratio is to that allocator without them, and the"
-        " number after the comma to plain.",
-        *missing,
-    ]
+def _notes(all_results, ways, missing, pairs, slow_pairs):
+    names = {way.name for way in ways}
+    notes = [f"Median ratios to plain (quartiles) of {pairs} interleaved pairs: of user and system time, or of what is named."]
+    if names & {"heaptrack", "memray"}:
+        notes.append(f"heaptrack and memray: {slow_pairs} pairs. The CPU time of heaptrack's interpreter is in it.")
+    if names & {"jemalloc prof", "gperftools"}:
+        notes.append(
+            "jemalloc's profiler and gperftools' sampler work in their own allocators only: the ratio is to that"
+            " allocator without them, and the number after the comma to plain.")
+    notes += missing
     for results in all_results:
         notes += [f"{results.workload.name}, {name}: {reason}" for name, reason in results.failures.items()]
     return [f"- {note}" for note in [*notes, _machine()]]

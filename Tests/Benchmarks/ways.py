@@ -68,25 +68,26 @@ class Way:
             raise Failed(f"ended with status {process.returncode}")
         return usage.ru_utime + usage.ru_stime
 
-    def end(self, server, binary):
-        """Asks the server itself to end, which a profiler's script may have started, and waits for both."""
-        program = _program(server.pid, Path(binary).resolve())
-        if program and program != server.pid:
-            os.kill(program, signal.SIGTERM)
-            server.wait(60)
-        status = stop(server)
-        if status != 0:
-            raise Failed(f"{Path(binary).name} ended with status {status}")
 
-
-def _program(pid, binary):
+def program_of(pid, binary):
+    """The process that runs `binary`: `pid` itself, or what a profiler's script with that pid has started."""
     try:
-        if Path(f"/proc/{pid}/exe").resolve() == binary:
+        if Path(f"/proc/{pid}/exe").resolve() == Path(binary).resolve():
             return pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:
         return None
-    return next(filter(None, (_program(int(child), binary) for child in children)), None)
+    return next(filter(None, (program_of(int(child), binary) for child in children)), None)
+
+
+def end(server, program):
+    """Asks the server itself to end, and waits for it and for the script that has started it."""
+    if program and program != server.pid and server.poll() is None:
+        os.kill(program, signal.SIGTERM)
+        server.wait(60)
+    status = stop(server)
+    if status != 0:
+        raise Failed(f"a server ended with status {status}")
 
 
 def compile_c(source, *options):
@@ -104,16 +105,17 @@ def heaptide(interval=None):
     return Way("heaptide", {name: probed[name] for name in names if name in probed})
 
 
-def all_ways(python):
-    """The ways there are, neighbours as they are compared, and why others are not there. `python`: those of Python too."""
+def all_ways(peers, python):
+    """The ways there are, neighbours as they are compared, and why others are not there. With or without peers, and with
+    or without those that run nothing but Python."""
     ways = [
         Way("forwarding", {"LD_PRELOAD": str(compile_c("forward.c", "-shared", "-fPIC"))}),
         heaptide(),
         Way("plain"),
     ]
     missing = []
-    for peers in (_tcmalloc, _jemalloc, _heaptrack) + ((_memray,) if python else ()):
-        found = peers()
+    for peer in ((_tcmalloc, _jemalloc, _heaptrack) + ((_memray,) if python else ())) if peers else ():
+        found = peer()
         if isinstance(found, str):
             missing.append(found)
         else:

@@ -25,7 +25,7 @@
 #include <vector>
 
 #ifndef TYPES
-#define TYPES 24
+#define TYPES 16
 #endif
 
 template <int N>
