@@ -3,7 +3,7 @@
 # from a clean clone on two cores. Ends with the number of tests that passed and failed.
 #
 #   Tests/run.sh            the end-to-end checks in their short form
-#   Tests/run.sh --full     as long as it takes to be sure, and what watching costs beside other profilers (two hours more)
+#   Tests/run.sh --full     as long as it takes to be sure, and what watching costs (two hours more)
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export CI=1 # Package.swift: a warning is an error

@@ -2,12 +2,12 @@
 
 import statistics
 import subprocess
-import sys
 from dataclasses import dataclass
 
 from pairs import say
-from support import MIB, ledgers
-from ways import ROOT, Way, Failed, compile_c, heaptide, run, work
+from ways import Failed, compile_c, forget, heaptide
+
+from support import MIB, ROOT, run, work
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,10 @@ class Measured:
     note: str
 
 
-def counters(reader, process):
+def _counters(process):
     """The probe's account of itself in the ledger of a live process."""
-    ledger = next((path for path in ledgers(work / "ledgers") if str(process.pid) in path.name), None)
+    reader = compile_c("counters.c", f"-I{ROOT}/Sources/CHeapLedger/include")
+    ledger = next((work / "ledgers").glob(f"{process.pid}-*.ledger"), None)
     told = run(reader, ledger) if ledger else None
     if not told or told.returncode != 0:
         raise Failed("no ledger that can be read")
@@ -41,28 +42,26 @@ def _go_on(process):
 
 def sample_cost(frames, bar, runs, milliseconds):
     """Time in the slow path per sample, once the first part has warmed it up: blocks of 64 KiB under a mean interval of
-    1 KiB are all sampled."""
+    1 KiB are all sampled, as far as the probe's pace allows."""
     program = compile_c("depth.c")
-    reader = compile_c("counters.c", f"-I{ROOT}/Sources/CHeapLedger/include")
-    costs, samples, differences = [], 0, []
+    costs, samples = [], 0
     for number in range(runs):
-        times = {}
-        for way in (heaptide("1KiB"), Way("plain")):
-            with _interactive(way, program, frames, milliseconds) as process:
-                process.stdout.readline()
-                before = counters(reader, process) if way.name == "heaptide" else None
-                _go_on(process)
-                times[way.name] = float(process.stdout.readline())
-                if before:
-                    after = counters(reader, process)
-                    taken = after["slow_path_count"] - before["slow_path_count"]
-                    costs.append((after["slow_path_ns"] - before["slow_path_ns"]) / max(taken, 1))
-                    samples += taken
-                _go_on(process)
-        differences.append(times["heaptide"] - times["plain"])
-        say(f"sample at depth {frames}: {number + 1} of {runs} runs")
-    note = f"median of {runs} runs, {samples:,} samples; with its free {statistics.median(differences) / 1000:.2f} µs"
-    return Measured(f"one warm sample, {frames} frames", statistics.median(costs) / 1000, bar, "µs", note)
+        with _interactive(heaptide("1KiB"), program, frames, milliseconds) as process:
+            process.stdout.readline()
+            before = _counters(process)
+            _go_on(process)
+            process.stdout.readline()
+            after = _counters(process)
+            _go_on(process)
+        forget()
+        taken = after["slow_path_count"] - before["slow_path_count"]
+        if taken == 0:
+            raise Failed("nothing was sampled")
+        costs.append((after["slow_path_ns"] - before["slow_path_ns"]) / taken / 1000)
+        samples += taken
+        say(f"sample at depth {frames}: {number + 1} of {runs} runs, {costs[-1]:.2f} µs")
+    note = f"median of {runs} runs, {samples:,} samples"
+    return Measured(f"one warm sample, {frames} frames", statistics.median(costs), bar, "µs", note)
 
 
 def _resident(pid):
@@ -72,19 +71,26 @@ def _resident(pid):
 
 def thread_memory(forwarding, threads, bar, runs):
     """Resident memory beyond that of the same program with a forwarding library, when each thread has churned through
-    4 MiB, 64 times the sampling interval."""
+    4 MiB, 64 times the sampling interval. A probe that takes no stacks keeps no memory for them: the note tells."""
     program = compile_c("threads.c")
-    differences = []
+    differences, samples, without_stack = [], 0, 0
     for number in range(runs):
         resident = {}
         for way in (forwarding, heaptide()):
             with _interactive(way, program, threads, 4096) as process:
                 if process.stdout.readline() != "ready\n":
-                    sys.exit(f"threads: did not get ready under {way.name}")
+                    raise Failed(f"the program did not get ready under {way.name}")
                 resident[way.name] = _resident(process.pid)
+                if way.name == "heaptide":
+                    account = _counters(process)
                 _go_on(process)
+        forget()
+        samples += account["samples_taken"]
+        without_stack += account["stacks_failed"]
         differences.append(resident["heaptide"] - resident["forwarding"])
-        say(f"{threads} threads: {number + 1} of {runs} runs")
-    note = f"median of {runs} runs, highest {max(differences) / MIB:.1f} MiB; the ledger included"
+        say(f"{threads} threads: {number + 1} of {runs} runs, {differences[-1] / MIB:.1f} MiB")
+    note = (
+        f"median of {runs} runs, highest {max(differences) / MIB:.1f} MiB; {without_stack / samples:.1%} of the samples"
+        " without a stack; the ledger included")
     title = f"resident memory of the probe, {threads} threads that sample"
     return Measured(title, statistics.median(differences) / MIB, bar, "MiB", note)

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
-from ways import Failed
+from ways import Failed, forget
 
 
 @dataclass(frozen=True)
@@ -104,3 +104,5 @@ def _measure(results, way, values):
     except Failed as failure:
         results.failures[way.name] = " ".join(str(failure).split())
         say(f"{results.workload.name}: {way.name}: {failure}")
+    finally:
+        forget()

@@ -14,10 +14,10 @@ from pathlib import Path
 from micro import sample_cost, thread_memory
 from pairs import compare, say
 from table import bars, markdown, shown
-from ways import ROOT, all_ways
+from ways import Failed, all_ways
 from workloads import all_workloads
 
-from support import check, finish
+from support import ROOT, check, finish
 
 #: Name of --only → what measures it, from a number of runs, milliseconds of work and the forwarding way.
 MICRO = {
@@ -47,6 +47,18 @@ def options():
     return given, [workload for workload in workloads if workload.name in given.only]
 
 
+def measure_micro(names, quick, forwarding):
+    runs, milliseconds = (3, 200) if quick else (9, 1000)
+    measured = []
+    for name, measure in MICRO.items():
+        if name in names:
+            try:
+                measured.append(measure(runs, milliseconds, forwarding))
+            except Failed as failure:
+                check(False, f"{name}: {failure}")
+    return measured
+
+
 def judge(all_results, micro):
     for results in all_results:
         for name in ("plain", "forwarding", "heaptide"):
@@ -68,8 +80,7 @@ def main():
         say(reason)
     all_results = [compare(workload, ways, given.pairs, slow_pairs) for workload in workloads]
     forwarding = next(way for way in ways if way.name == "forwarding")
-    runs, milliseconds = (3, 200) if given.quick else (9, 1000)
-    micro = [measure(runs, milliseconds, forwarding) for name, measure in MICRO.items() if name in given.only]
+    micro = measure_micro(given.only, given.quick, forwarding)
     table = markdown(all_results, micro, ways, missing, given.pairs, slow_pairs)
     given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text(table)

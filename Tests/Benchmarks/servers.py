@@ -6,8 +6,9 @@ import re
 import socket
 
 from pairs import Figure, Workload
-from support import BUILD, Path
-from ways import WORKLOADS, Failed, end, program_of, run, shutil, wait_for, work
+from ways import WORKLOADS, Failed, end, program_of
+
+from support import BUILD, Path, run, shutil, wait_for, work
 
 _numbers = itertools.count(1)
 

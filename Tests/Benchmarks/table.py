@@ -53,10 +53,13 @@ def _row(cells):
     return "| " + " | ".join(cells) + " |"
 
 
+def _head(*titles):
+    return [_row(titles), _row(["---"] * len(titles))]
+
+
 def _machine():
-    model = next(
-        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.machine())
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
     return f"{os.cpu_count()} × {model}, Linux {platform.release()}, glibc {platform.libc_ver()[1]}"
 
 
@@ -65,14 +68,14 @@ def markdown(all_results, micro, ways, missing, pairs, slow_pairs):
     columns = {title: by_name[name] for title, name in COLUMNS.items() if name in by_name}
     lines = []
     if all_results:
-        lines += [_row(["workload", "plain", *columns, "heaptide's bar"]), _row(["---"] * (len(columns) + 3))]
+        lines += _head("workload", "plain", *columns, "heaptide's bar")
     for results in all_results:
         for figure in results.workload.figures:
             verdicts = "; ".join(_verdict(*bar) for bar in bars(results) if bar[0] is figure) or "–"
             cells = [_cell(results, figure, way) for way in columns.values()]
             lines.append(_row([figure.title, _absolute(results, figure), *cells, verdicts]))
     if micro:
-        lines += ["", _row(["heaptide itself", "measured", "bar"]), _row(["---"] * 3)]
+        lines += [""] * bool(lines) + _head("heaptide itself", "measured", "bar")
         for one in micro:
             verdict = "pass" if one.value <= one.bar else "**FAIL**"
             lines.append(_row([f"{one.title} ({one.note})", f"{one.value:.2f} {one.unit}", f"≤ {one.bar:g} {verdict}"]))
@@ -81,9 +84,11 @@ def markdown(all_results, micro, ways, missing, pairs, slow_pairs):
 
 def _notes(all_results, ways, missing, pairs, slow_pairs):
     names = {way.name for way in ways}
-    notes = [f"Median ratios to plain (quartiles) of {pairs} interleaved pairs: of user and system time, or of what is named."]
+    notes = [
+        f"Median ratios to plain (quartiles) of {pairs} interleaved pairs: of user and system time, or of what is named."
+    ]
     if names & {"heaptrack", "memray"}:
-        notes.append(f"heaptrack and memray: {slow_pairs} pairs. The CPU time of heaptrack's interpreter is in it.")
+        notes.append(f"heaptrack and memray: {slow_pairs} pair{'s' * (slow_pairs > 1)}. The CPU time of heaptrack's interpreter is in it.")
     if names & {"jemalloc prof", "gperftools"}:
         notes.append(
             "jemalloc's profiler and gperftools' sampler work in their own allocators only: the ratio is to that"

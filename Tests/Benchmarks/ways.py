@@ -1,5 +1,6 @@
 """The ways in which a program is run: plain, with heaptide, and with the peers that Debian and PyPI provide."""
 
+import functools
 import os
 import select
 import signal
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "EndToEnd/checks"))
-from support import ROOT, run, shutil, start, stop, wait_for, with_probe, work
+from support import run, shutil, start, stop, with_probe, work
 
 WORKLOADS = Path(__file__).resolve().parent / "workloads"
 LIBRARIES = Path("/usr/lib") / f"{os.uname().machine}-linux-gnu"
@@ -69,6 +70,13 @@ class Way:
         return usage.ru_utime + usage.ru_stime
 
 
+def forget():
+    """Removes what the last run has recorded, so that the disk is as empty for the next."""
+    shutil.rmtree(work / "ledgers", ignore_errors=True)
+    for recording in work.glob("*.out*"):
+        recording.unlink()
+
+
 def program_of(pid, binary):
     """The process that runs `binary`: `pid` itself, or what a profiler's script with that pid has started."""
     try:
@@ -90,10 +98,12 @@ def end(server, program):
         raise Failed(f"a server ended with status {status}")
 
 
+@functools.cache
 def compile_c(source, *options):
     """Where a program, or with `-shared` a library, of `workloads` is made."""
     target = work / Path(source).stem
-    made = run("gcc", "-O2", "-fno-builtin", "-Wall", "-Wextra", "-pthread", *options, "-o", target, WORKLOADS / source)
+    flags = ("-O2", "-fno-builtin", "-Wall", "-Wextra", "-pthread", *options)
+    made = run("gcc", *flags, "-o", target, WORKLOADS / source)
     if made.returncode != 0:
         sys.exit(f"{source}: cannot be compiled: {made.stderr}")
     return target
@@ -106,8 +116,8 @@ def heaptide(interval=None):
 
 
 def all_ways(peers, python):
-    """The ways there are, neighbours as they are compared, and why others are not there. With or without peers, and with
-    or without those that run nothing but Python."""
+    """The ways there are, neighbours as they are compared, and why others are not there. `peers`: other profilers too,
+    and `python`: also those that run nothing but Python."""
     ways = [
         Way("forwarding", {"LD_PRELOAD": str(compile_c("forward.c", "-shared", "-fPIC"))}),
         heaptide(),

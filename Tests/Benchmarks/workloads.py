@@ -1,10 +1,12 @@
-"""What is run: the table of workloads. Each is one process whose user and system time counts, or a server under load."""
+"""The table of workloads. Each is one process whose user and system time counts, or a server under load."""
 
 import shlex
 
 from pairs import Figure, Workload
 from servers import activity_api, redis
-from ways import PYTHON, WORKLOADS, compile_c, run, shutil
+from ways import PYTHON, WORKLOADS, compile_c
+
+from support import run, shutil
 
 
 def program(name, title, bars, *command, env=None, python=False):

@@ -13,5 +13,6 @@ int main(int argc, char **argv)
         return 1;
     printf("slow_path_count %llu\n", (unsigned long long)header.slow_path_count);
     printf("slow_path_ns %llu\n", (unsigned long long)header.slow_path_ns);
+    printf("stacks_failed %llu\n", (unsigned long long)header.stacks_failed);
     printf("samples_taken %llu\n", (unsigned long long)header.samples_taken);
 }

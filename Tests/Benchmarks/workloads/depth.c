@@ -1,6 +1,6 @@
 /*
  * depth FRAMES MILLISECONDS: blocks of 64 KiB, made on a stack of FRAMES frames and freed at once, in two parts of
- * MILLISECONDS each. After each part it prints the nanoseconds that one block took, and waits for a line.
+ * MILLISECONDS each. After each part it prints a line and waits for one.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -16,16 +16,14 @@ static uint64_t now(void)
 
 static void part(uint64_t nanoseconds)
 {
-    uint64_t began = now(), took, blocks = 0;
+    uint64_t began = now();
     do {
         for (int i = 0; i < 64; i++) {
             char *volatile block = malloc(64 << 10);
             free(block);
         }
-        blocks += 64;
-        took = now() - began;
-    } while (took < nanoseconds);
-    printf("%.1f\n", (double)took / (double)blocks);
+    } while (now() - began < nanoseconds);
+    puts("done");
     fflush(stdout);
     while (getchar() != '\n' && !feof(stdin))
         ;

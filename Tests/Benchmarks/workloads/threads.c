@@ -1,6 +1,7 @@
 /*
- * threads COUNT KIB: COUNT threads each make and free KIB of blocks of 1 KiB, at depths that differ, and stay. Then it
- * prints a line and waits for one. All share one arena, so that runs differ by nothing but what is preloaded.
+ * threads COUNT KIB: when main has made and freed KIB of blocks of 1 KiB, at depths that differ, COUNT threads begin
+ * together to do the same, and stay. Then it prints a line and waits for one. All share one arena, so that runs differ
+ * by nothing but what is preloaded.
  */
 #include <malloc.h>
 #include <pthread.h>
@@ -8,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static pthread_barrier_t worked, measured;
+static pthread_barrier_t started, worked, measured;
 static long blocks;
 
 __attribute__((noinline)) static void allocate(long depth)
@@ -22,10 +23,16 @@ __attribute__((noinline)) static void allocate(long depth)
     __asm__ volatile(""); /* no tail call */
 }
 
-static void *work(void *unused)
+static void churn(void)
 {
     for (long i = 0; i < blocks; i++)
         allocate(5 + i % 30);
+}
+
+static void *work(void *unused)
+{
+    pthread_barrier_wait(&started);
+    churn();
     pthread_barrier_wait(&worked);
     pthread_barrier_wait(&measured);
     return unused;
@@ -37,6 +44,8 @@ int main(int argc, char **argv)
     blocks = argc > 2 ? atol(argv[2]) : 1;
     mallopt(M_ARENA_MAX, 1);
     pthread_t *threads = calloc((size_t)count, sizeof *threads);
+    churn();
+    pthread_barrier_init(&started, NULL, (unsigned)count);
     pthread_barrier_init(&worked, NULL, (unsigned)count + 1);
     pthread_barrier_init(&measured, NULL, (unsigned)count + 1);
     for (long i = 0; i < count; i++)
