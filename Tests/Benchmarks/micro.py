@@ -60,7 +60,7 @@ def sample_cost(frames, bar, runs, milliseconds):
         costs.append((after["slow_path_ns"] - before["slow_path_ns"]) / taken / 1000)
         samples += taken
         say(f"sample at depth {frames}: {number + 1} of {runs} runs, {costs[-1]:.2f} µs")
-    note = f"median of {runs} runs, {samples:,} samples"
+    note = f"median of {runs} runs, lowest {min(costs):.2f} µs, {samples:,} samples"
     return Measured(f"one warm sample, {frames} frames", statistics.median(costs), bar, "µs", note)
 
 

@@ -5,19 +5,25 @@ peers that Debian and PyPI provide, in pairs that take turns. One table in Markd
     Tests/Benchmarks/peers.py [--pairs N] [--only WORKLOAD]… [--no-peers] [--quick] [--output FILE]
 
 Ends with status 0 when all was measured; whether heaptide keeps its bars stands in the table and the last line. Needs
-samples/install-packages.sh --benchmarks, and about 40 minutes.
+samples/install-packages.sh --benchmarks, a release build, and about 45 minutes on a machine that does nothing else.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from micro import sample_cost, thread_memory
 from pairs import compare, say
 from table import bars, markdown, shown
-from ways import Failed, all_ways
+from ways import PYTHON, Failed, all_ways
 from workloads import all_workloads
 
-from support import ROOT, check, finish
+from support import BUILD, PROBE, ROOT, check, finish, shutil
+
+PROGRAMS = ("g++", "gcc", PYTHON, "redis-benchmark", "redis-server", "sqlite3", "wrk")
+
+#: The ways that have to work; a peer that cannot is told in the table.
+OWN = ("plain", "forwarding", "heaptide")
 
 #: Name of --only → what measures it, from a number of runs, milliseconds of work and the forwarding way.
 MICRO = {
@@ -25,6 +31,20 @@ MICRO = {
     "sample-100": lambda runs, milliseconds, _: sample_cost(100, 1.2, runs, milliseconds),
     "threads": lambda runs, _, forwarding: thread_memory(forwarding, 200, 24, runs),
 }
+
+
+def require_programs():
+    missing = [program for program in PROGRAMS if not shutil.which(program)]
+    if missing:
+        _cannot(f"no {', '.join(missing)} here: run samples/install-packages.sh --benchmarks")
+    unbuilt = [path.name for path in (PROBE, BUILD / "activity-api") if not path.exists()]
+    if unbuilt:
+        _cannot(f"no {', '.join(unbuilt)} in {BUILD}: run swift build -c release")
+
+
+def _cannot(reason):
+    say(f"peers.py: {reason}")
+    sys.exit(3)
 
 
 def options():
@@ -61,7 +81,7 @@ def measure_micro(names, quick, forwarding):
 
 def judge(all_results, micro):
     for results in all_results:
-        for name in ("plain", "forwarding", "heaptide"):
+        for name in OWN:
             if name in results.failures:
                 check(False, f"{results.workload.name}, {name}: {results.failures[name]}")
         for figure, base, bar, ratio in bars(results):
@@ -72,7 +92,13 @@ def judge(all_results, micro):
         check(one.value <= one.bar, f"{one.title}: {one.value:.2f} {one.unit} (bar ≤ {one.bar:g}), {one.note}")
 
 
+def is_complete(given, all_results, micro):
+    wanted = sum(name in MICRO for name in given.only)
+    return len(micro) == wanted and not any(name in results.failures for results in all_results for name in OWN)
+
+
 def main():
+    require_programs()
     given, workloads = options()
     slow_pairs = max(1, given.pairs // 5)
     ways, missing = all_ways(not given.no_peers, python=any(workload.python for workload in workloads))
@@ -87,7 +113,7 @@ def main():
     print(table)
     judge(all_results, micro)
     say(f"The table is in {given.output}")
-    finish(measured=True)
+    finish(measured=is_complete(given, all_results, micro))
 
 
 main()

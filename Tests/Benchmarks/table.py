@@ -4,7 +4,7 @@ import os
 import platform
 from pathlib import Path
 
-#: Column → the way in it, and what its first ratio is taken against.
+#: Column → the way in it.
 COLUMNS = {
     "forwarding only": "forwarding",
     "**heaptide**": "heaptide",
@@ -88,7 +88,8 @@ def _notes(all_results, ways, missing, pairs, slow_pairs):
         f"Median ratios to plain (quartiles) of {pairs} interleaved pairs: of user and system time, or of what is named."
     ]
     if names & {"heaptrack", "memray"}:
-        notes.append(f"heaptrack and memray: {slow_pairs} pair{'s' * (slow_pairs > 1)}. The CPU time of heaptrack's interpreter is in it.")
+        few = f"{slow_pairs} pair{'s' * (slow_pairs > 1)}"
+        notes.append(f"heaptrack and memray: {few}, as they are slow. The time of heaptrack's interpreter counts.")
     if names & {"jemalloc prof", "gperftools"}:
         notes.append(
             "jemalloc's profiler and gperftools' sampler work in their own allocators only: the ratio is to that"

@@ -25,6 +25,8 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Way:
+    """A program's environment, and what is put before its command."""
+
     name: str
     environment: dict = field(default_factory=dict)
     prefix: tuple = ()
