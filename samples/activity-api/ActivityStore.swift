@@ -18,6 +18,7 @@ final class Event: Encodable, Sendable {
 actor ActivityStore {
     private var eventsOfUser: [String: [Event]] = [:]
     private let eventsKeptOfUser: Int
+    private let journal = Journal()
 
     /// Events appended since the start.
     private(set) var recorded = 0
@@ -27,11 +28,25 @@ actor ActivityStore {
 
     init(eventsKeptOfUser: Int) { self.eventsKeptOfUser = eventsKeptOfUser }
 
-    func append(_ activity: Activity, of user: String) {
+    /// Async, and not only for its caller: what it allocates after the journal answered has no caller on the stack.
+    func append(_ activity: Activity, of user: String) async {
         recorded += 1
-        eventsOfUser[user, default: []].append(Event(id: recorded, activity))
+        let event = Event(id: recorded, activity)
+        await journal.write("\(event.id) \(user) \(event.action) \(event.page)")
+        eventsOfUser[user, default: []].append(event)
         if eventsOfUser[user, default: []].count > eventsKeptOfUser { eventsOfUser[user]?.removeFirst() }
     }
 
     func newest(_ count: Int, of user: String) -> [Event] { eventsOfUser[user]?.suffix(count) ?? [] }
+}
+
+/// The newest 1,000 lines: healthy.
+actor Journal {
+    private var lines = [String](repeating: "", count: 1_000)
+    private var next = 0
+
+    func write(_ line: String) {
+        lines[next] = line
+        next = (next + 1) % lines.count
+    }
 }
