@@ -5,7 +5,7 @@ peers that Debian and PyPI provide, in pairs that take turns. One table in Markd
     Tests/Benchmarks/peers.py [--pairs N] [--only WORKLOAD]… [--no-peers] [--quick] [--output FILE]
 
 Ends with status 0 when all was measured; whether heaptide keeps its bars stands in the table and the last line. Needs
-samples/install-packages.sh --benchmarks, a release build, and about 45 minutes on a machine that does nothing else.
+samples/install-packages.sh --benchmarks, a release build, and about 50 minutes on a machine that does nothing else.
 """
 
 import argparse

@@ -23,16 +23,18 @@ def compiler(source, *options):
 
 
 def all_workloads(quick):
+    """Of about a second each, so that the 3 ms in which the probe makes its ledger do not count; quick ones of a
+    quarter."""
     part = 4 if quick else 1
     churn = compile_c("churn.c")
     return [
         program(
             "pair", "malloc(64) and free in a tight loop", {"plain": 1.20, "forwarding": 1.10},
-            compile_c("pair.c"), 40_000_000 // part),
+            compile_c("pair.c"), 100_000_000 // part),
         program(
             "churn-1", "churn, 10,000 blocks of 16–512 bytes, depth 20, 1 thread", {"plain": 1.03},
-            churn, 8_000_000 // part, 1),
-        program("churn-2", "the same, 2 threads", {"plain": 1.03}, churn, 4_000_000 // part, 2),
+            churn, 20_000_000 // part, 1),
+        program("churn-2", "the same, 2 threads", {"plain": 1.03}, churn, 10_000_000 // part, 2),
         redis("redis", "redis SET", 120_000 // part),
         redis("redis-pipelined", "redis SET, -P 16", 1_200_000 // part, "-P", 16),
         program(
@@ -43,6 +45,6 @@ def all_workloads(quick):
             *compiler(WORKLOADS / "templates.cpp", "-fsyntax-only", f"-DTYPES={16 // part}")),
         program(
             "python3", "python3, PYTHONMALLOC=malloc", {"plain": 1.03},
-            PYTHON, WORKLOADS / "objects.py", 8 // part, env={"PYTHONMALLOC": "malloc"}, python=True),
+            PYTHON, WORKLOADS / "objects.py", 12 // part, env={"PYTHONMALLOC": "malloc"}, python=True),
         activity_api("http", 1 if quick else 3),
     ]
