@@ -30,6 +30,7 @@ let probe: [CSetting] =
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
@@ -44,10 +45,10 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String
         swiftSettings: strict)
 }
 
-func sample(_ name: String, swift: Bool) -> Target {
+func sample(_ name: String, swift: Bool, _ dependencies: [Target.Dependency] = []) -> Target {
     .executableTarget(
-        name: name, path: "samples/\(name)", cxxSettings: swift ? [] : [.unsafeFlags(["-std=c++17"])],
-        swiftSettings: swift ? strict : [])
+        name: name, dependencies: dependencies, path: "samples/\(name)",
+        cxxSettings: swift ? [] : [.unsafeFlags(["-std=c++17"])], swiftSettings: swift ? strict : [])
 }
 
 let package = Package(
@@ -62,6 +63,7 @@ let package = Package(
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.81.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
     ],
     targets: [
         // C: the ledger's layout, the probe, and headers of what Swift does not import.
@@ -111,6 +113,7 @@ let package = Package(
                 "Agent", "HeapLedger", "Inspection", "LeakAnalysis", "Reports", "Snapshot", argumentParser, logging,
             ], swiftSettings: strict),
 
+        sample("activity-api", swift: true, [argumentParser, hummingbird, logging, nio]),
         sample("activity-service", swift: true),
         sample("activity-service-cxx", swift: false),
         sample("healthy-service", swift: false),

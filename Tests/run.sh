@@ -3,12 +3,14 @@
 # from a clean clone on two cores. Ends with the number of tests that passed and failed.
 #
 #   Tests/run.sh            the end-to-end checks in their short form
-#   Tests/run.sh --full     as long as it takes to be sure (an hour more), and what watching costs
+#   Tests/run.sh --full     as long as it takes to be sure, and what watching costs (two hours more)
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export CI=1 # Package.swift: a warning is an error
 
-samples/install-packages.sh --tests || exit
+packages=--tests
+[[ ${1:-} == --full ]] && packages=--benchmarks
+samples/install-packages.sh "$packages" || exit
 
 swift format lint --strict --recursive Sources Tests samples Package.swift || exit
 
@@ -44,7 +46,8 @@ if [[ ${1:-} == --full ]]; then
     count Tests/EndToEnd/checks/programs.py 3
     count Tests/EndToEnd/checks/killed.py 10 50
     count Tests/EndToEnd/checks/bad-input.py 10000
-    count Tests/Benchmarks/cost.py
+    count Tests/Benchmarks/agent.py
+    count Tests/Benchmarks/peers.py
     count Tests/EndToEnd/checks/quickstart.py --rates
 else
     count Tests/EndToEnd/checks/one-snapshot.py

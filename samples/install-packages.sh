@@ -1,13 +1,18 @@
 #!/bin/bash
-# Installs the Debian packages that the build needs, and with --tests also those of the tests. Only what is missing:
-# where nothing is, neither root nor the network is needed.
+# Installs the Debian packages that the build needs, with --tests also those of the tests, and with --benchmarks the
+# profilers that heaptide is compared with as well. Only what is missing: where nothing is, neither root nor the network
+# is needed.
 set -euo pipefail
 
 build=(libunwind-dev libelf-dev libdw-dev libsqlite3-dev systemtap-sdt-dev zlib1g-dev)
-tests=(binutils g++ gdb libjemalloc2 nginx-light python3 redis-server redis-tools sqlite3)
+tests=(binutils g++ gdb libjemalloc2 nginx-light python3 redis-server redis-tools sqlite3 wrk)
+benchmarks=(google-perftools heaptrack python3-venv)
 
 wanted=("${build[@]}")
-[[ ${1:-} == --tests ]] && wanted+=("${tests[@]}")
+case ${1:-} in
+    --tests) wanted+=("${tests[@]}") ;;
+    --benchmarks) wanted+=("${tests[@]}" "${benchmarks[@]}") ;;
+esac
 
 if ! command -v dpkg-query >/dev/null; then
     echo "Not a Debian system: please install what these packages hold: ${wanted[*]}" >&2

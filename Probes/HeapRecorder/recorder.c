@@ -189,18 +189,30 @@ static void record(void *block, size_t size, double weight, uint32_t site, uint6
 }
 
 /* A stack that is new may have come about by rules of code that is gone: then once more. */
-static hr_stack unwind_anew(uint64_t caller)
+static hr_stack unwind_anew(uint64_t *frames, uint64_t caller)
 {
     hl_header *header = hr_ledger_now.header;
     uint64_t unloads = HR_LOAD(header->unloads);
-    hr_stack stack = hr_unwind(caller);
+    hr_stack stack = hr_unwind(frames, caller);
     if (HR_LIKELY(hr_site_is_known(stack.hash)))
         return stack;
     hr_modules_refresh();
-    if (HR_LOAD(header->unloads) == unloads)
-        return stack;
-    hr_stack_release(&stack);
-    return hr_unwind(caller);
+    return HR_LOAD(header->unloads) == unloads ? stack : hr_unwind(frames, caller);
+}
+
+static __attribute__((noinline)) uint32_t site_of_stack(uint64_t caller)
+{
+    uint64_t frames[HL_MAX_DEPTH];
+    hr_stack stack = unwind_anew(frames, caller);
+    if (stack.flags & HL_SITE_NO_UNWINDER)
+        HR_ADD(hr_ledger_now.header->stacks_failed, 1);
+    return hr_site_intern(stack.hash, frames, stack.depth, stack.flags);
+}
+
+static uint32_t site_of_caller(uint64_t caller)
+{
+    HR_ADD(hr_ledger_now.header->stacks_failed, 1);
+    return hr_site_intern(hr_stack_hash(&caller, 1), &caller, 1, HL_SITE_NO_UNWINDER);
 }
 
 static void sample(hr_thread *self, void *block, size_t size, uint64_t caller)
@@ -219,14 +231,12 @@ static void sample(hr_thread *self, void *block, size_t size, uint64_t caller)
         HR_ADD(header->samples_paused, 1);
         return;
     }
-    uint64_t began = hr_clock(), learnt = HR_LOAD(header->frames_learnt) + HR_LOAD(header->sites_used);
-    hr_stack stack = unwind_anew(caller);
-    if (stack.flags & HL_SITE_NO_UNWINDER)
-        HR_ADD(header->stacks_failed, 1);
-    uint32_t site = hr_site_intern(stack.hash, hr_stack_frames(&stack), stack.depth, stack.flags);
-    hr_stack_release(&stack);
-    record(block, size, hr_weight(size, interval), site, began - header->start_monotonic_ns);
-    account(began, HR_LOAD(header->frames_learnt) + HR_LOAD(header->sites_used) == learnt);
+    uint64_t began = hr_clock(), now = began - header->start_monotonic_ns;
+    uint64_t learnt = HR_LOAD(header->frames_learnt) + HR_LOAD(header->sites_used);
+    uint32_t site = hr_has_stack_room() ? site_of_stack(caller) : site_of_caller(caller);
+    record(block, size, hr_weight(size, interval), site, now);
+    bool settled = hr_ledger_settle(now);
+    account(began, !settled && HR_LOAD(header->frames_learnt) + HR_LOAD(header->sites_used) == learnt);
 }
 
 void hr_allocated(void *block, size_t size, uint64_t caller)

@@ -65,6 +65,14 @@ static int access_register(unw_addr_space_t space, unw_regnum_t number, unw_word
     return 0;
 }
 
+static bool can_read(question *asked, uint64_t address)
+{
+    if (asked->known_page != address >> 12 && !hr_is_readable((const void *)address))
+        return false;
+    asked->known_page = address >> 12;
+    return true;
+}
+
 static int access_memory(unw_addr_space_t space, unw_word_t address, unw_word_t *value, int writes, void *context)
 {
     (void)space;
@@ -75,13 +83,12 @@ static int access_memory(unw_addr_space_t space, unw_word_t address, unw_word_t 
         *value = address | LOADED;
         return 0;
     }
-    /* Else the unwind tables of the loaded file, in aligned words. */
-    if (address & 7 || address < asked->object.start || address >= asked->object.end)
+    /* Else the unwind tables or the code of the loaded file. */
+    if (address < asked->object.start || address > asked->object.end - sizeof *value)
         return -UNW_EINVAL;
-    if (asked->known_page != address >> 12 && !hr_is_readable((const void *)address))
+    if (!can_read(asked, address) || !can_read(asked, address + sizeof *value - 1))
         return -UNW_EINVAL;
-    asked->known_page = address >> 12;
-    *value = *(const uint64_t *)address;
+    memcpy(value, (const void *)address, sizeof *value);
     return 0;
 }
 

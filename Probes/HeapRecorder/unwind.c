@@ -126,47 +126,18 @@ static __attribute__((noinline)) uint32_t walk(uint64_t *frames, uint32_t room, 
     return depth;
 }
 
-/* A few buffers for all threads, since stacks may be small: [..] is one that this thread may use until it lets go. */
-#define BUFFERS 16
-static struct {
-    uint32_t taken;
-    uint64_t frames[HL_MAX_DEPTH];
-} buffers[BUFFERS];
-
-uint64_t hr_memory_held(void) { return sizeof hr_filter + sizeof hr_rules + sizeof buffers; }
-
-static int take_buffer(void)
+hr_stack hr_unwind(uint64_t *frames, uint64_t caller)
 {
-    static uint32_t next;
-    for (uint32_t tries = 0; tries < BUFFERS; tries++) {
-        uint32_t i = HR_ADD(next, 1) % BUFFERS;
-        if (!__atomic_exchange_n(&buffers[i].taken, 1, __ATOMIC_ACQUIRE))
-            return (int)i;
+    hr_stack stack = {.frames = frames};
+    if (can_unwind)
+        stack.depth = walk(frames, HL_MAX_DEPTH, &stack.flags);
+    if (stack.depth == 0) {
+        frames[0] = caller;
+        stack.depth = 1;
+        stack.flags = HL_SITE_NO_UNWINDER;
     }
-    return -1;
-}
-
-hr_stack hr_unwind(uint64_t caller)
-{
-    hr_stack stack = {.buffer = -1, .depth = 1, .flags = HL_SITE_NO_UNWINDER, .caller = caller};
-    if (can_unwind && hr_has_stack_room() && (stack.buffer = take_buffer()) >= 0) {
-        uint32_t flags = 0, depth = walk(buffers[stack.buffer].frames, HL_MAX_DEPTH, &flags);
-        if (depth > 0) {
-            stack.depth = depth;
-            stack.flags = flags;
-        }
-    }
-    stack.hash = hr_stack_hash(hr_stack_frames(&stack), stack.depth);
+    stack.hash = hr_stack_hash(frames, stack.depth);
     return stack;
 }
 
-const uint64_t *hr_stack_frames(const hr_stack *stack)
-{
-    return stack->flags & HL_SITE_NO_UNWINDER ? &stack->caller : buffers[stack->buffer].frames;
-}
-
-void hr_stack_release(const hr_stack *stack)
-{
-    if (stack->buffer >= 0)
-        __atomic_store_n(&buffers[stack->buffer].taken, 0, __ATOMIC_RELEASE);
-}
+uint64_t hr_memory_held(void) { return sizeof hr_filter + sizeof hr_rules; }

@@ -15,6 +15,7 @@ typedef struct hr_ledger {
     uint64_t *keys;
     hl_sample *samples;
     uint64_t mapped;   /* bytes mapped */
+    uint64_t settled;  /* bytes of them that were faulted in */
     uint64_t serial;   /* grows with each ledger of this process */
     int pid;           /* the process that made it */
     char path[4096];
@@ -35,6 +36,8 @@ static inline uint64_t hr_now(void) { return hr_clock() - hr_ledger_now.header->
 /* ledger_file.c: makes, reserves and maps the file; false (and one line on standard error) where it cannot. */
 bool hr_ledger_open(void);
 void hr_ledger_unmap(void);
+/* The ledger of a process that has come to stay is faulted in for writing piece by piece, and locked. True: did a piece. */
+bool hr_ledger_settle(uint64_t now);
 /* ledger_folder.c: removes what ended processes left, where there is much of it. */
 void hr_folder_sweep(const char *path);
 /* One line on standard error, if that still is what it was at the start. */
@@ -48,16 +51,13 @@ void hr_modules_inherit(const hr_ledger *parent, hr_ledger *child);
 
 /* unwind.c: the stack of this thread, without the probe's own frames; the caller alone where it cannot be had. */
 typedef struct hr_stack {
-    int buffer;       /* that holds the frames until hr_stack_release, or -1 */
+    const uint64_t *frames; /* return addresses, innermost first */
     uint32_t depth;
-    uint32_t flags;   /* HL_SITE_… */
-    uint64_t caller;
+    uint32_t flags;         /* HL_SITE_… */
     uint64_t hash;
 } hr_stack;
-hr_stack hr_unwind(uint64_t caller);
-/* Return addresses, innermost first. */
-const uint64_t *hr_stack_frames(const hr_stack *stack);
-void hr_stack_release(const hr_stack *stack);
+/* `frames` has room for HL_MAX_DEPTH. Only where hr_has_stack_room. */
+hr_stack hr_unwind(uint64_t *frames, uint64_t caller);
 bool hr_has_unwinder(void);
 /* Bytes of the recorder's tables besides the ledger; libunwind's pools, some 64 KiB, are not in it. */
 uint64_t hr_memory_held(void);

@@ -2,8 +2,9 @@
 """Programs that nobody here wrote.
 
 redis-server, whose allocator is jemalloc, is filled with random keys until its limit comes near: the snapshot has to
-name its key-setting functions. sqlite3, python3, nginx and a program that throws 100,000 C++ exceptions, half of them
-inside a library that it loads and unloads, have to behave the same with and without the probe.
+name its key-setting functions. sqlite3, python3, nginx, a Swift service on hummingbird and a program that throws 100,000
+C++ exceptions, half of them inside a library that it loads and unloads, have to behave the same with and without the
+probe.
 
     Tests/EndToEnd/checks/programs.py [REDIS-RUNS]     default 1
 """
@@ -119,6 +120,30 @@ def nginx(environment):
     return status, (folder / "error.log").read_text(), answers
 
 
+def activity_api(environment):
+    """Everything that the sample on hummingbird answers, whose handlers are async, and its end while it is connected."""
+    log = Path(tempfile.mkdtemp(dir=work)) / "log"
+    server = start(BUILD / "activity-api", "--port", 0, "--no-leak", log=log, env=environment)
+    listens = wait_for(lambda: re.search(r"^listening on (\d+)\n", log.read_text()), 10)
+    connection = http.client.HTTPConnection("127.0.0.1", int(listens.group(1)) if listens else 0, timeout=10)
+    answers = []
+    for number in range(400):
+        user, activity = f"/activity/user-{number % 7}", json.dumps({"action": "view", "page": f"/products/{number}"})
+        paths = {0: f"/products/{number * 7919}", 1: user, 2: "/health", 3: "/products/none", 4: "/absent"}
+        for method, path in (("POST", user), ("GET", paths[number % 5])):
+            connection.request(method, path, body=activity if method == "POST" else None)
+            answer = connection.getresponse()
+            body = answer.read().decode()
+            # The order of keys is another in each process.
+            answers.append((answer.status, json.loads(body) if body.startswith("[") else body))
+    status = stop(server)
+    connection.close()
+    said = log.read_text().partition("\n")[2]
+    if said != "recorded 400 events, keeps 140\n":
+        check(False, f"activity-api: says what it keeps: {said!r}")
+    return status, said, answers
+
+
 THROWER = """
 #include <stdexcept>
 #include <string>
@@ -175,6 +200,7 @@ compare("sqlite3", outcome("sqlite3", ":memory:", SQLITE))
 (work / "program.py").write_text(PYTHON)
 compare("python3", outcome("/usr/bin/python3", work / "program.py"))
 compare("nginx", nginx)
+compare("activity-api", activity_api)
 exceptions = build_exceptions()
 compare("exceptions", outcome(*exceptions))
 compare("exceptions-exact", outcome(*exceptions), interval=1)

@@ -69,9 +69,10 @@ def note(text):
     print(f"       {text}", flush=True)
 
 
-def finish():
+def finish(measured=False):
+    """Ends with status 1 where a check failed. What only measures ends with 0: its bars are told, not enforced."""
     print(f"{_passed} passed, {_failed} failed")
-    sys.exit(1 if _failed or not _passed else 0)
+    sys.exit(1 if not measured and (_failed or not _passed) else 0)
 
 
 # Processes
