@@ -231,7 +231,7 @@ import Testing
             #include <stdio.h>
             int main(void) {
                 void (*work)(int) = dlsym(dlopen("./libown.so", RTLD_NOW), "work");
-                work(200000);
+                work(30000);
                 return 0;
             }
             """)
@@ -244,7 +244,7 @@ import Testing
             }
             """, as: "libown.so.cpp", flags: ["-shared", "-fPIC", "-static-libstdc++"], in: probed.folder)
         // Looking for a runtime with each block took it more than this CPU time, in seconds.
-        let result = try probed.run(interval: "1MiB", shell: "ulimit -t 60")
+        let result = try probed.run(interval: "1MiB", shell: "ulimit -t 20")
         #expect(result.status == 0 && !result.wasSignalled)
         #expect(try probed.run().status == 0)
         #expect(try probed.profiles().last?.blocks(ofSize: 7841).live == 10)

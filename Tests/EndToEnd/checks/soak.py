@@ -1,0 +1,96 @@
+#!/usr/bin/env -S python3 -B
+"""Eight threads that allocate in every way there is, with signals at 1 kHz, exceptions, short threads, forks, and libraries
+that come and go: with the probe they compute what they compute without it, and the ledger is whole afterwards. The same
+for a short while under valgrind, AddressSanitizer and ThreadSanitizer.
+
+    Tests/EndToEnd/checks/soak.py [SECONDS]     default 10
+"""
+
+import sys
+
+from support import *
+
+HERE = Path(__file__).resolve().parent
+SECONDS = float(sys.argv[1]) if len(sys.argv) > 1 else 10
+LARGE = 1_234_567  # what each thread keeps, and nobody else asks for: eight of them
+
+LIBRARY = """
+#include <cstdint>
+#include <string>
+#include <vector>
+extern "C" std::uint64_t work(std::uint64_t n) {
+    std::vector<std::string> texts;
+    for (std::uint64_t i = 0; i < n; i++) texts.push_back(std::string(20 + i, 'l'));
+    std::uint64_t sum = 0;
+    for (auto &text : texts) sum += text.size();
+    return sum;
+}
+"""
+
+
+def build(name, *flags):
+    program = work / f"soak-{name}"
+    run("g++", "-std=c++17", "-O1", "-g", "-pthread", *flags, "-o", program, HERE / "soak.cpp", timeout=300, check=True)
+    return program
+
+
+def build_library():
+    (work / "library.cpp").write_text(LIBRARY)
+    run("g++", "-O1", "-shared", "-fPIC", "-o", work / "liblibrary.so", work / "library.cpp", check=True)
+
+
+def line(result, word):
+    """The rest of the line of output that begins with `word`."""
+    return next((text.split()[1:] for text in result.stdout.split("\n") if text.startswith(word + " ")), [])
+
+
+def tell(result):
+    note(f"status {result.returncode}: {result.stdout[-300:]} {result.stderr[-600:]}")
+
+
+def soak(seconds, interval):
+    """With the probe for as long as asked; then as many rounds without it, which must give the same sums."""
+    program, folder = build("plain"), work / f"ledgers-{interval}"
+    arguments = [program, work / "liblibrary.so"]
+    probed = run(*arguments, seconds, env=with_probe(folder, interval), timeout=seconds * 4 + 120)
+    rounds = line(probed, "rounds")
+    name = f"{seconds:g} s, interval {interval}"
+    if not check(probed.returncode == 0 and not probed.stderr, f"soak {name}: ends clean after {sum(map(int, rounds)):,} rounds"):
+        return tell(probed)
+    plain = run(*arguments, 0, *rounds, timeout=seconds * 4 + 120)
+    same = line(plain, "sums") == line(probed, "sums")
+    check(same and plain.returncode == 0, f"soak {name}: the same sums without the probe")
+    whole(folder, name)
+
+
+def whole(folder, name):
+    """The oldest ledger is the program's own; its forked children left others."""
+    found = [path for path in ledgers(folder) if (report := analyze(path)) and report["process"]["hasExited"]]
+    if not check(found, f"soak {name}: a readable ledger of a process that ended by its own will"):
+        return
+    report = analyze(found[0])
+    live, truth = report["sampling"]["liveBytes"], 8 * LARGE
+    check(abs(live - truth) < truth * 0.25, f"soak {name}: {live / MIB:.1f} MiB live of {truth / MIB:.1f}")
+
+
+def under(name, program, *prefix, environment=None, rounds=12):
+    """A short run of a program that others watch too; nothing may be said that is not said without the probe."""
+    folder = work / f"ledgers-{name}"
+    arguments = [*prefix, program, work / "liblibrary.so", 0, rounds]
+    plain = run(*arguments, env=dict(os.environ, **(environment or {})), timeout=600)
+    probed = run(*arguments, env=dict(with_probe(folder, 4096), **(environment or {})), timeout=600)
+    if plain.returncode != 0:
+        return note(f"{name}: not tried, it does not work here without the probe either ({plain.stderr.strip()[:200]})")
+    good = probed.returncode == 0 and line(plain, "sums") == line(probed, "sums")
+    if not check(good, f"{name}: ends clean, with the same sums"):
+        tell(probed)
+    return probed
+
+
+build_library()
+soak(SECONDS, "64KiB")
+soak(min(SECONDS, 60) / 2, 4096)
+if shutil.which("valgrind"):
+    errors = ["valgrind", "--error-exitcode=9", "--quiet", "--vgdb=no"]
+    under("valgrind", work / "soak-plain", *errors, rounds=4)
+finish()
