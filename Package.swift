@@ -77,6 +77,8 @@ let package = Package(
                     "-enable-experimental-feature", "Embedded",
                     // gold leaves the probe's thread-local in the dynamic symbol table.
                     "-use-ld=lld",
+                    // valgrind 3.19 gives up on a program in which it meets DWARF that is newer than it.
+                    "-Xlinker", "--strip-debug",
                     "-Xlinker", "--version-script=\(Context.packageDirectory)/Probes/HeapProbe/exports.map",
                 ])
             ]),

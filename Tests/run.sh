@@ -42,6 +42,8 @@ count Tests/EndToEnd/checks/probe-hygiene.py
 if [[ ${1:-} == --full ]]; then
     count Tests/EndToEnd/checks/one-snapshot.py 5
     count Tests/EndToEnd/checks/programs.py 3
+    count Tests/EndToEnd/checks/python-suite.py --full
+    count Tests/EndToEnd/checks/soak.py 600
     count Tests/EndToEnd/checks/killed.py 10 50
     count Tests/EndToEnd/checks/bad-input.py 10000
     count Tests/Benchmarks/cost.py
@@ -49,6 +51,8 @@ if [[ ${1:-} == --full ]]; then
 else
     count Tests/EndToEnd/checks/one-snapshot.py
     count Tests/EndToEnd/checks/programs.py
+    count Tests/EndToEnd/checks/python-suite.py
+    count Tests/EndToEnd/checks/soak.py
     count Tests/EndToEnd/checks/killed.py 1 5
     count Tests/EndToEnd/checks/bad-input.py 200
     count Tests/EndToEnd/checks/quickstart.py

@@ -4,7 +4,10 @@
 set -euo pipefail
 
 build=(libunwind-dev libelf-dev libdw-dev libsqlite3-dev zlib1g-dev)
-tests=(binutils g++ libjemalloc2 nginx-light python3 redis-server redis-tools sqlite3)
+tests=(
+    binutils g++ libjemalloc2 libmimalloc2.0 libpython3.11-testsuite libtcmalloc-minimal4 musl-tools nginx-light python3
+    redis-server redis-tools sqlite3 valgrind
+)
 
 wanted=("${build[@]}")
 [[ ${1:-} == --tests ]] && wanted+=("${tests[@]}")

@@ -27,10 +27,11 @@ typedef struct operator_new {
 /* With the countdown at zero every malloc reaches the recorder, which counts its calls. The operators differ in their
  * arguments (size, alignment or std::nothrow, std::nothrow), which the calling convention passes in registers: those
  * that a function does not take are ignored. */
-static bool goes_past_malloc(void *function, bool aligned)
+static bool goes_past_malloc(void *function, bool array, bool aligned)
 {
     static const char nothrow;
-    void (*delete_)(void *, size_t) = (void (*)(void *, size_t))hp_find(aligned ? "_ZdlPvSt11align_val_t" : "_ZdlPv");
+    static const char *const deletes[] = {"_ZdlPv", "_ZdaPv", "_ZdlPvSt11align_val_t", "_ZdaPvSt11align_val_t"};
+    void (*delete_)(void *, size_t) = (void (*)(void *, size_t))hp_find(deletes[array + 2 * aligned]);
     /* Only an allocator's may be tried: others may count their calls, or not be ready before the program's main. */
     if (!delete_ || !hp_are_neighbours(function, (void *)hp_next.malloc))
         return false;
@@ -53,7 +54,7 @@ static bool find_new(operator_new *slot, const char *name, bool aligned)
     if (!function)
         return false;
     slot->function = function;
-    slot->counted_here = goes_past_malloc(function, aligned);
+    slot->counted_here = goes_past_malloc(function, name[3] == 'a', aligned); /* _Zna…: an array's */
     __atomic_store_n(&slot->ready, true, __ATOMIC_RELEASE);
     return true;
 }

@@ -27,9 +27,10 @@ struct Probed {
         settings.merge(environment) { $1 }
         settings["LD_PRELOAD"] = preload.joined(separator: ":")
         guard let shell else { return try TestSupport.run(program, arguments, environment: settings, in: folder.path) }
-        settings["PRELOAD"] = settings.removeValue(forKey: "LD_PRELOAD") // the shell itself goes without
+        settings["PRELOAD"] = settings.removeValue(forKey: "LD_PRELOAD")  // the shell itself goes without
         let line = "\(shell); export LD_PRELOAD=\"$PRELOAD\"; exec \"$0\" \"$@\""
-        return try TestSupport.run("/bin/sh", ["-c", line, program] + arguments, environment: settings, in: folder.path)
+        return try TestSupport.run(
+            "/bin/sh", ["-c", line, program] + arguments, environment: settings, in: folder.path)
     }
 
     /// The ledgers that were left, oldest first.

@@ -27,7 +27,7 @@ constexpr int threadCount = 8;
 static std::atomic<long> signals, failures;
 static std::chrono::steady_clock::time_point deadline;
 static const char *libraryPath;
-static void *kept[threadCount];
+static void *volatile kept[threadCount];
 
 static void onAlarm(int) { signals++; }
 
