@@ -97,8 +97,10 @@ under_valgrind(work / "soak-plain", rounds=4)
 for sanitizer in ("address", "thread"):
     program = build(sanitizer, f"-fsanitize={sanitizer}")
     arguments = [program, work / "liblibrary.so", 0, 4]
-    plain = run(*arguments, timeout=300)
-    watched = run(HEAPTIDE, "run", "--output", work / sanitizer, "--", *arguments, timeout=300)
+    # ThreadSanitizer takes the loader for a racy program now and then: what it finds is not the question.
+    environment = dict(os.environ, TSAN_OPTIONS="report_bugs=0")
+    plain = run(*arguments, env=environment, timeout=300)
+    watched = run(HEAPTIDE, "run", "--output", work / sanitizer, "--", *arguments, env=environment, timeout=300)
     same = plain.returncode == watched.returncode and line(plain, "sums") == line(watched, "sums")
     check(same, f"{sanitizer} sanitizer: under `heaptide run` as without it (status {watched.returncode})")
     check("Sanitizer: memory is watched, allocations are not" in watched.stderr, f"{sanitizer} sanitizer: refused, with the reason")
