@@ -1,7 +1,8 @@
 /*
- * The functions that are made of others. In a file of their own, so that the compiler does not fold our realloc and free
- * into them: an allocator that stands before the probe, in the program itself or earlier in LD_PRELOAD, brings those two
- * and often none of these. Like libc's, these call what the program sees, or they would take its blocks to libc.
+ * The functions that are made of others. In a file of their own, so that the compiler does not fold our realloc and
+ * free into them: an allocator that stands before the probe, in the program itself or earlier in LD_PRELOAD, brings
+ * those two and often none of these. Like libc's, these call what the program sees, or they would take its blocks to
+ * libc.
  */
 #define _GNU_SOURCE
 #include <errno.h>

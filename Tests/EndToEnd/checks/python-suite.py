@@ -18,28 +18,27 @@ FULL = [
 ]
 
 
-def suite(tests, environment):
-    """Each test's own outcome, as unittest tells it; what the tests print themselves differs from run to run."""
-    results = {}
-    for test in tests:
-        result = run(PYTHON, "-B", "-m", "test.regrtest", "-v", test, env=environment, cwd=work, timeout=900)
-        for name, outcome in re.findall(r"^(test\w+ \([\w.]+\)).*?\.\.\. .*?\b(ok|FAIL|ERROR|skipped|expected failure)\b", result.stdout, re.M):
-            results[f"{test}: {name}"] = outcome
-        results[test] = result.returncode
-    return results
+OUTCOME = re.compile(r"^(test\w+ \([\w.]+\)).*?\.\.\. .*?\b(ok|FAIL|ERROR|skipped|expected failure)\b", re.M)
 
 
-def compare(tests):
-    plain = suite(tests, dict(os.environ, PYTHONMALLOC="malloc"))
-    probed = suite(tests, dict(with_probe(work / "ledgers"), PYTHONMALLOC="malloc"))
-    for test in tests:
-        names = [name for name in plain | probed if name.split(":")[0] == test]
-        other = [name for name in names if plain.get(name) != probed.get(name)]
-        check(len(names) > 1 and not other, f"{test}: {len(names) - 1} results with the probe as without it")
-        for name in other[:5]:
-            note(f"{name}: {plain.get(name)} without, {probed.get(name)} with")
-    check(ledgers(work / "ledgers"), "the probe recorded it")
+def outcomes(test, environment):
+    """What unittest says of each case; what the cases print themselves differs from run to run."""
+    environment = dict(environment, PYTHONMALLOC="malloc")
+    result = run(PYTHON, "-B", "-m", "test.regrtest", "-v", test, env=environment, cwd=work, timeout=900)
+    return dict(OUTCOME.findall(result.stdout)), result.returncode
 
 
-compare(TESTS + FULL if "--full" in sys.argv else TESTS)
+def compare(test):
+    plain, status = outcomes(test, os.environ)
+    probed, status_probed = outcomes(test, with_probe(work / "ledgers"))
+    other = [name for name in plain | probed if plain.get(name) != probed.get(name)]
+    same = plain and not other and status == status_probed
+    check(same, f"{test}: {len(plain)} results with the probe as without it, status {status_probed}")
+    for name in other[:5]:
+        note(f"{name}: {plain.get(name)} without, {probed.get(name)} with")
+
+
+for test in TESTS + FULL if "--full" in sys.argv else TESTS:
+    compare(test)
+check(ledgers(work / "ledgers"), "the probe recorded it")
 finish()
