@@ -82,6 +82,8 @@ let package = Package(
                     "-use-ld=lld",
                     // The base of the USDT notes is referred to by notes only, and would be taken for garbage.
                     "-Xlinker", "--no-gc-sections",
+                    // valgrind 3.19 gives up on a program in which it meets DWARF that is newer than it.
+                    "-Xlinker", "--strip-debug",
                     "-Xlinker", "--version-script=\(Context.packageDirectory)/Probes/HeapProbe/exports.map",
                 ])
             ]),

@@ -44,6 +44,8 @@ count Tests/EndToEnd/checks/probe-hygiene.py
 if [[ ${1:-} == --full ]]; then
     count Tests/EndToEnd/checks/one-snapshot.py 5
     count Tests/EndToEnd/checks/programs.py 3
+    count Tests/EndToEnd/checks/python-suite.py --full
+    count Tests/EndToEnd/checks/soak.py 600
     count Tests/EndToEnd/checks/killed.py 10 50
     count Tests/EndToEnd/checks/bad-input.py 10000
     count Tests/Benchmarks/agent.py
@@ -52,6 +54,8 @@ if [[ ${1:-} == --full ]]; then
 else
     count Tests/EndToEnd/checks/one-snapshot.py
     count Tests/EndToEnd/checks/programs.py
+    count Tests/EndToEnd/checks/python-suite.py
+    count Tests/EndToEnd/checks/soak.py
     count Tests/EndToEnd/checks/killed.py 1 5
     count Tests/EndToEnd/checks/bad-input.py 200
     count Tests/EndToEnd/checks/quickstart.py

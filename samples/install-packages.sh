@@ -5,7 +5,10 @@
 set -euo pipefail
 
 build=(libunwind-dev libelf-dev libdw-dev libsqlite3-dev systemtap-sdt-dev zlib1g-dev)
-tests=(binutils g++ gdb libjemalloc2 nginx-light python3 redis-server redis-tools sqlite3 wrk)
+tests=(
+    binutils g++ gdb libjemalloc2 libmimalloc2.0 libpython3.11-testsuite libtcmalloc-minimal4 musl-tools nginx-light
+    python3 redis-server redis-tools sqlite3 valgrind wrk
+)
 benchmarks=(google-perftools heaptrack python3-venv)
 
 wanted=("${build[@]}")

@@ -26,15 +26,21 @@ static HP_COLD void *sampled_calloc(size_t n, size_t size)
     return block;
 }
 
-static HP_COLD void sampled_free(void *block)
+HP_COLD bool hp_forget(void *block)
 {
-    int error = errno;
     if (hp_is_early(block))
-        return;
+        return false;
+    int error = errno;
     hr_taken taken = hr_take(block);
     hr_freed(&taken);
     errno = error;
-    hp_next.free(block);
+    return true;
+}
+
+static HP_COLD void sampled_free(void *block)
+{
+    if (hp_forget(block))
+        hp_next.free(block);
 }
 
 static HP_COLD void *sampled_realloc(void *block, size_t size, bool skip)
@@ -87,16 +93,6 @@ HP_EXPORT void *realloc(void *block, size_t size)
     if (HR_LIKELY(skip) && !hr_maybe_sampled(block))
         return hp_next.realloc(block, size);
     return sampled_realloc(block, size, skip);
-}
-
-HP_EXPORT void *reallocarray(void *block, size_t n, size_t size)
-{
-    size_t total;
-    if (__builtin_mul_overflow(n, size, &total)) {
-        errno = ENOMEM;
-        return NULL;
-    }
-    return realloc(block, total);
 }
 
 HP_EXPORT int posix_memalign(void **block, size_t alignment, size_t size)

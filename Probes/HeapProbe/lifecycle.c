@@ -61,6 +61,7 @@ __attribute__((constructor)) static void begin(void)
     };
     hp_resolve_operators();
     hr_load_unwinder();
+    hp_forget_errors();
     hr_configure(&config);
 }
 

@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -18,16 +19,14 @@ bool hp_is_early(const void *block) { return (uintptr_t)block - (uintptr_t)early
 static void *take_early(size_t alignment, size_t size)
 {
     alignment = alignment < 16 ? 16 : alignment;
-    if (size > sizeof early || alignment > 4096) {
-        errno = ENOMEM;
-        return NULL;
-    }
     size_t need = size + alignment;
-    size_t at = __atomic_fetch_add(&early_used, need, __ATOMIC_RELAXED);
-    if (at > sizeof early - need) {
-        errno = ENOMEM;
-        return NULL;
-    }
+    if (size >= sizeof early || alignment > 4096 || need > sizeof early)
+        return errno = ENOMEM, NULL;
+    size_t at = __atomic_load_n(&early_used, __ATOMIC_RELAXED);
+    do
+        if (at > sizeof early - need)
+            return errno = ENOMEM, NULL;
+    while (!__atomic_compare_exchange_n(&early_used, &at, at + need, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     void *block = (void *)(((uintptr_t)early + at + alignment - 1) & ~(uintptr_t)(alignment - 1));
     hr_filter_pin(block); /* sends its free to the slow path, where it is known */
     return block;
@@ -46,9 +45,40 @@ void *hp_leave_early(void *block, size_t size)
 
 static uint32_t resolving, resolved;
 
-void *hp_find(const char *name)
+bool hp_are_neighbours(void *function, void *other)
+{
+    Dl_info one, two;
+    return dladdr(function, &one) && dladdr(other, &two) && one.dli_fbase == two.dli_fbase;
+}
+
+static bool is_own(void *function) { return hp_are_neighbours(function, early); }
+
+/* The first definition that was loaded after the probe, one object after the other. */
+static void *find_by_hand(const char *name)
+{
+    struct link_map *map, *owner;
+    Dl_info info;
+    if (!dladdr1(early, &info, (void **)&map, RTLD_DL_LINKMAP))
+        return NULL;
+    while ((map = map->l_next)) {
+        void *library = map->l_name[0] == '/' ? dlopen(map->l_name, RTLD_LAZY | RTLD_NOLOAD) : NULL;
+        void *function = library ? dlsym(library, name) : NULL; /* there or in what it depends on */
+        if (function && dladdr1(function, &info, (void **)&owner, RTLD_DL_LINKMAP) && owner == map)
+            return function;
+    }
+    return NULL;
+}
+
+/* "Next" is seen from the caller: in a program that wraps dlsym that is the wrapper, and next comes the probe itself. */
+static void *find_next(const char *name)
 {
     void *function = dlsym(RTLD_NEXT, name);
+    return function && is_own(function) ? find_by_hand(name) : function;
+}
+
+void *hp_find(const char *name)
+{
+    void *function = find_next(name);
     /* A C program may load a C++ library privately: its operator new is bound to ours, the global one, and the
      * real one stands in no scope that RTLD_NEXT sees. */
     static const char *const runtimes[] = {"libstdc++.so.6", "libc++abi.so.1", "libc++.so.1"};
@@ -60,9 +90,15 @@ void *hp_find(const char *name)
     return function;
 }
 
+void hp_forget_errors(void)
+{
+    dlerror(); /* tells it */
+    dlerror(); /* frees it */
+}
+
 static void *find(const char *name, void *otherwise)
 {
-    void *function = dlsym(RTLD_NEXT, name);
+    void *function = find_next(name);
     return function ? function : otherwise;
 }
 

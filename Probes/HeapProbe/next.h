@@ -25,10 +25,17 @@ void hp_resolve_operators(void);
 
 /* The next definition of `name`, looked for also in C++ runtimes that were loaded with RTLD_LOCAL. NULL if none. */
 void *hp_find(const char *name);
+/* Whether both stand in one library. */
+bool hp_are_neighbours(void *function, void *other);
+/* A look-up that failed leaves an error that the program would be told by its next dlerror. */
+void hp_forget_errors(void);
 
 /* Memory handed out while the real allocator was being looked up: free must leave it, realloc must copy it. */
 bool hp_is_early(const void *block);
 void *hp_leave_early(void *block, size_t size);
+
+/* Takes the sample of a block out that is about to be freed. False: early memory, which stays. Keeps errno. */
+bool hp_forget(void *block);
 
 #define HP_EXPORT __attribute__((visibility("default")))
 #define HP_COLD __attribute__((noinline))

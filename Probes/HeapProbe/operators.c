@@ -1,10 +1,13 @@
 /*
- * C++ operator new and delete. libstdc++'s call malloc, which counts them: those are passed on as they are. jemalloc
- * and tcmalloc bring operators of their own that go past malloc: those are counted here. Which kind it is, is found
- * out by trying once. The names are those of the Itanium C++ ABI on 64-bit (size_t is `m`).
+ * C++ operator new and delete. libstdc++'s call malloc, which counts them: those are passed on as they are, and so are
+ * a program's own, which it may count or serve from a pool. jemalloc, tcmalloc and mimalloc bring operators that go past
+ * malloc: those are counted here. Which kind an allocator's are is found out by trying once.
+ * The names are those of the Itanium C++ ABI on 64-bit (size_t is `m`).
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <link.h>
+#include <malloc.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -24,11 +27,13 @@ typedef struct operator_new {
 /* With the countdown at zero every malloc reaches the recorder, which counts its calls. The operators differ in their
  * arguments (size, alignment or std::nothrow, std::nothrow), which the calling convention passes in registers: those
  * that a function does not take are ignored. */
-static bool goes_past_malloc(void *function, bool aligned)
+static bool goes_past_malloc(void *function, bool array, bool aligned)
 {
     static const char nothrow;
-    void (*delete_)(void *, size_t) = (void (*)(void *, size_t))hp_find(aligned ? "_ZdlPvSt11align_val_t" : "_ZdlPv");
-    if (!delete_)
+    static const char *const deletes[] = {"_ZdlPv", "_ZdaPv", "_ZdlPvSt11align_val_t", "_ZdaPvSt11align_val_t"};
+    void (*delete_)(void *, size_t) = (void (*)(void *, size_t))hp_find(deletes[array + 2 * aligned]);
+    /* Only an allocator's may be tried: others may count their calls, or not be ready before the program's main. */
+    if (!delete_ || !hp_are_neighbours(function, (void *)hp_next.malloc))
         return false;
     uint64_t remaining = hr_self.remaining, seen = hr_self.mallocs_seen;
     hr_self.inside++;
@@ -49,7 +54,7 @@ static bool find_new(operator_new *slot, const char *name, bool aligned)
     if (!function)
         return false;
     slot->function = function;
-    slot->counted_here = goes_past_malloc(function, aligned);
+    slot->counted_here = goes_past_malloc(function, name[3] == 'a', aligned); /* _Zna…: an array's */
     __atomic_store_n(&slot->ready, true, __ATOMIC_RELEASE);
     return true;
 }
@@ -59,15 +64,38 @@ static void find_delete(void **slot, const char *name)
     __atomic_store_n(slot, hp_find(name), __ATOMIC_RELAXED);
 }
 
+static int first_object(struct dl_phdr_info *info, size_t size, void *loads)
+{
+    (void)size;
+    *(uint64_t *)loads = info->dlpi_adds;
+    return 1;
+}
+
+/* A C program with a library that was linked with a C++ runtime of its own comes here with each block, and in vain. So
+ * a thread looks now and then, and then only where something was loaded since. */
+static void find_late(void)
+{
+    static __thread uint8_t calls;
+    static uint64_t tried;
+    uint64_t loads = 0;
+    if (calls++ != 0)
+        return;
+    dl_iterate_phdr(first_object, &loads);
+    if (__atomic_load_n(&tried, __ATOMIC_ACQUIRE) == loads)
+        return;
+    find_all();
+    __atomic_store_n(&tried, loads, __ATOMIC_RELEASE);
+}
+
 static HP_COLD bool find_late_new(operator_new *slot)
 {
-    find_all();
+    find_late();
     return __atomic_load_n(&slot->ready, __ATOMIC_ACQUIRE);
 }
 
 static HP_COLD void *find_late_delete(void **slot)
 {
-    find_all();
+    find_late();
     return __atomic_load_n(slot, __ATOMIC_RELAXED);
 }
 
@@ -95,25 +123,23 @@ static HP_COLD void *find_late_delete(void **slot)
         void *function = __atomic_load_n(&slot##name, __ATOMIC_RELAXED);                                               \
         if (HR_UNLIKELY(!function) && !(function = find_late_delete(&slot##name)))                                     \
             return free(block);                                                                                        \
-        if (hr_maybe_sampled(block)) {                                                                                 \
-            hr_taken taken = hr_take(block);                                                                           \
-            hr_freed(&taken);                                                                                          \
-        }                                                                                                              \
+        if (hr_maybe_sampled(block) && !hp_forget(block))                                                              \
+            return;                                                                                                    \
         ((void (*)parameters)function)arguments;                                                                       \
     }
 
 typedef const void *nothrow;
 
-OPERATOR_NEW(_Znwm, (size_t size), (size), hp_next.malloc(size))
-OPERATOR_NEW(_Znam, (size_t size), (size), hp_next.malloc(size))
-OPERATOR_NEW(_ZnwmRKSt9nothrow_t, (size_t size, nothrow t), (size, t), hp_next.malloc(size))
-OPERATOR_NEW(_ZnamRKSt9nothrow_t, (size_t size, nothrow t), (size, t), hp_next.malloc(size))
-OPERATOR_NEW(_ZnwmSt11align_val_t, (size_t size, size_t a), (size, a), hp_next.memalign(a, size))
-OPERATOR_NEW(_ZnamSt11align_val_t, (size_t size, size_t a), (size, a), hp_next.memalign(a, size))
+OPERATOR_NEW(_Znwm, (size_t size), (size), malloc(size))
+OPERATOR_NEW(_Znam, (size_t size), (size), malloc(size))
+OPERATOR_NEW(_ZnwmRKSt9nothrow_t, (size_t size, nothrow t), (size, t), malloc(size))
+OPERATOR_NEW(_ZnamRKSt9nothrow_t, (size_t size, nothrow t), (size, t), malloc(size))
+OPERATOR_NEW(_ZnwmSt11align_val_t, (size_t size, size_t a), (size, a), memalign(a, size))
+OPERATOR_NEW(_ZnamSt11align_val_t, (size_t size, size_t a), (size, a), memalign(a, size))
 OPERATOR_NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, (size_t size, size_t a, nothrow t), (size, a, t),
-             hp_next.memalign(a, size))
+             memalign(a, size))
 OPERATOR_NEW(_ZnamSt11align_val_tRKSt9nothrow_t, (size_t size, size_t a, nothrow t), (size, a, t),
-             hp_next.memalign(a, size))
+             memalign(a, size))
 
 OPERATOR_DELETE(_ZdlPv, (void *block), (block))
 OPERATOR_DELETE(_ZdaPv, (void *block), (block))
@@ -145,6 +171,7 @@ static void find_all(void)
     FIND_DELETE(_ZdlPvSt11align_val_t), FIND_DELETE(_ZdaPvSt11align_val_t);
     FIND_DELETE(_ZdlPvmSt11align_val_t), FIND_DELETE(_ZdaPvmSt11align_val_t);
     FIND_DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t), FIND_DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t);
+    hp_forget_errors();
 }
 
 /* Before main, where the program has a C++ runtime from the start. */

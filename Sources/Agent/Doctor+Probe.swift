@@ -10,6 +10,9 @@ extension Doctor {
             let file = given ?? "\(Probe.fileName) beside heaptide"
             return diagnosis.add("probe", .missing, "no \(file): install it there or give --probe FILE")
         }
+        if let obstacle = Probe.obstacle(inPath: probe) {
+            return diagnosis.add("probe", .missing, "\(probe): \(obstacle)")
+        }
         var template = Array("/tmp/heaptide-doctor-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else {
             return diagnosis.add("probe", .degraded, "\(probe): not tried, /tmp cannot be written (\(reason(errno)))")

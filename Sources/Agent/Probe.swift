@@ -24,7 +24,30 @@ package enum Probe {
         guard elf.isOwnMachine else { return "it was built for another machine type" }
         guard let interpreter = elf.interpreter(program) else { return "it is linked statically" }
         // Another C library would refuse a library built for glibc, and the program with it.
-        return interpreter.contains("/ld-linux") ? nil : "its C library is not glibc (\(interpreter))"
+        guard interpreter.contains("/ld-linux") else { return "its C library is not glibc (\(interpreter))" }
+        return sanitizer(in: program)
+    }
+
+    /// AddressSanitizer ends a program in which another library comes before it; ThreadSanitizer does not survive that a
+    /// thread calls anything after its own end. Both replace the allocator.
+    private static func sanitizer(in program: String) -> String? {
+        let names = ["Address": "asan", "HWAddress": "hwasan", "Memory": "msan", "Thread": "tsan"]
+        let symbols = names.map { (name: $0.key, text: Array("__\($0.value)_init\0".utf8)) }
+        guard let bytes = readBytes(program) else { return nil }
+        // A symbol's name begins after the NUL that ends the one before.
+        for index in bytes.indices.dropFirst() where bytes[index] == 0x5f && bytes[index - 1] == 0 {
+            if let symbol = symbols.first(where: { bytes[index...].starts(with: $0.text) }) {
+                return "it was built with \(symbol.name)Sanitizer"
+            }
+        }
+        return nil
+    }
+
+    /// Why LD_PRELOAD cannot name the library; nil where nothing speaks against it.
+    package static func obstacle(inPath probe: String) -> String? {
+        probe.contains { " :\t\n$".contains($0) }
+            ? "LD_PRELOAD cannot name a path with a space, a colon or a dollar sign: give --probe a copy elsewhere"
+            : nil
     }
 
     /// `#!/usr/bin/env python3` runs two programs: both must take the probe.
@@ -33,7 +56,8 @@ package enum Probe {
         let words = String(decoding: line, as: UTF8.self).split { $0 == " " || $0 == "\t" }.map(String.init)
         guard let interpreter = words.first else { return nil }
         if let found = obstacle(in: interpreter, depth: depth + 1) { return "its interpreter \(interpreter): \(found)" }
-        guard interpreter.hasSuffix("/env"), let name = words.dropFirst().first(where: { !$0.hasPrefix("-") }),
+        let isName = { (word: String) in !word.hasPrefix("-") && !word.contains("=") }  // no option, no assignment
+        guard interpreter.hasSuffix("/env"), let name = words.dropFirst().first(where: isName),
             let path = findExecutable(name), let found = obstacle(in: path, depth: depth + 1)
         else { return nil }
         return "its interpreter \(path): \(found)"

@@ -73,6 +73,10 @@ public struct ServiceRun {
             logger.warning("there is no probe (\(file)): memory is watched, allocations are not; give --probe FILE")
             return nil
         }
+        if let obstacle = Probe.obstacle(inPath: probe) {
+            logger.warning("\(probe): \(obstacle): memory is watched, allocations are not")
+            return nil
+        }
         if let obstacle = Probe.obstacle(in: program) {
             logger.warning("\(program) cannot take the probe, \(obstacle): memory is watched, allocations are not")
             return nil

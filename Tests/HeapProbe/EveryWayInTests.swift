@@ -39,6 +39,72 @@ import Testing
         #expect(profile.process.exited)
     }
 
+    /// Those that libc makes for its caller, and those that come straight from the kernel.
+    @Test func throughLibcAndLarge() throws {
+        let probed = try Probed(
+            """
+            #define _GNU_SOURCE
+            #include <malloc.h>
+            #include <stdio.h>
+            #include <stdlib.h>
+            #include <string.h>
+            void *volatile keep;
+            int main(void) {
+                static char text[23457];
+                memset(text, 'x', sizeof text - 1);
+                keep = strdup(text);
+                keep = strndup(text, 23400);
+                char *line = NULL, *printed;
+                size_t size = 0;
+                FILE *file = fmemopen(text, sizeof text - 1, "r");
+                if (getline(&line, &size, file) != 23456 || size < 23457) return 1;
+                if (asprintf(&printed, "%034567d", 7) != 34567) return 2;
+                unsigned char *page = pvalloc(12289);
+                if ((size_t)page % 4096 || malloc_usable_size(page) < 16384) return 3;
+                keep = page;
+                for (int i = 0; i < 3; i++) keep = malloc(50000001);
+                free(malloc(50000003));
+                keep = realloc(malloc(50000005), 60000007);
+                for (int round = 0; round < 20; round++) {
+                    unsigned char *zeros = calloc(7, 10001);
+                    for (int i = 0; i < 70007; i++) if (zeros[i]) return 4;
+                    memset(zeros, 0xee, 70007);
+                    free(zeros);
+                }
+                return 0;
+            }
+            """)
+        #expect(try probed.run().status == 0)
+        let profile = try #require(try probed.profiles().first)
+        for size in [23457, 23401, 12289, 60_000_007] as [UInt64] {
+            #expect(profile.blocks(ofSize: size).live == 1, "size \(size)")
+        }
+        #expect(profile.blocks(ofSize: 50_000_001).live == 3)
+        for size in [50_000_003, 50_000_005, 70007] as [UInt64] { #expect(profile.blocks(ofSize: size).live == 0) }
+        #expect(profile.samples.reduce(0) { $0 + ($1.size >= 23456 && $1.size < 60_000 ? 1 : 0) } >= 3)
+    }
+
+    /// Arrays that grow from nothing, element by element: what they hold in the end is what is live.
+    @Test(arguments: ["1", "64KiB"]) func arraysThatGrow(interval: String) throws {
+        let probed = try Probed(
+            """
+            #include <stdlib.h>
+            void *arrays[500];
+            int main(void) {
+                for (int size = 16; size <= 65536; size *= 2)
+                    for (int i = 0; i < 500; i++) if (!(arrays[i] = realloc(arrays[i], size))) return 1;
+                for (int i = 0; i < 100; i++) free(arrays[i]);
+                return 0;
+            }
+            """)
+        #expect(try probed.run(interval: interval).status == 0)
+        let profile = try #require(try probed.profiles().first)
+        let live = profile.blocks(ofSize: 65536).live
+        let samples = Double(profile.samples.count { $0.size == 65536 })
+        #expect(abs(live / 400 - 1) <= (interval == "1" ? 0 : 4 / samples.squareRoot()))
+        for size in [16, 1024, 32768] as [UInt64] { #expect(profile.blocks(ofSize: size).live == 0, "size \(size)") }
+    }
+
     private static let operators = """
         #include <new>
         struct alignas(64) Wide { char text[6464]; };

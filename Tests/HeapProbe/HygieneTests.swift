@@ -17,8 +17,8 @@ import Testing
         let exported = try run(nm, ["-D", "--defined-only", Products.probe]).output.split(separator: "\n")
             .compactMap { $0.split(separator: " ").last.map(String.init) }
         let family: Set = [
-            "malloc", "calloc", "realloc", "reallocarray", "free", "posix_memalign", "aligned_alloc", "memalign",
-            "valloc", "pvalloc",
+            "malloc", "calloc", "realloc", "reallocarray", "free", "free_sized", "free_aligned_sized", "posix_memalign",
+            "aligned_alloc", "memalign", "valloc", "pvalloc",
         ]
         let others = exported.filter { !family.contains($0) && !isOperator($0) }
         #expect(family.isSubset(of: exported))

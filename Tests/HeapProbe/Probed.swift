@@ -22,14 +22,22 @@ struct Probed {
         ledgers = folder.file("ledgers")
     }
 
+    /// - Parameters:
+    ///   - preloadAfter: a library that stands behind the probe; LD_PRELOAD in `environment` stands before it.
+    ///   - shell: what a shell does before it becomes the program.
     func run(
-        _ arguments: [String] = [], interval: String = "1", environment: [String: String] = [:]
+        _ arguments: [String] = [], interval: String = "1", environment: [String: String] = [:],
+        preloadAfter: String? = nil, shell: String? = nil
     ) throws -> Finished {
-        let probe = [environment["LD_PRELOAD"], Products.probe].compactMap { $0 }.joined(separator: ":")
-        let settings = ["HEAPTIDE_DIR": ledgers, "HEAPTIDE_SAMPLE_INTERVAL": interval, "HEAPTIDE_LEDGER_SIZE": "16MiB"]
+        let preload = [environment["LD_PRELOAD"], Products.probe, preloadAfter].compactMap { $0 }
+        var settings = ["HEAPTIDE_DIR": ledgers, "HEAPTIDE_SAMPLE_INTERVAL": interval, "HEAPTIDE_LEDGER_SIZE": "16MiB"]
+        settings.merge(environment) { $1 }
+        settings["LD_PRELOAD"] = preload.joined(separator: ":")
+        guard let shell else { return try TestSupport.run(program, arguments, environment: settings, in: folder.path) }
+        settings["PRELOAD"] = settings.removeValue(forKey: "LD_PRELOAD")  // the shell itself goes without
+        let line = "\(shell); export LD_PRELOAD=\"$PRELOAD\"; exec \"$0\" \"$@\""
         return try TestSupport.run(
-            program, arguments,
-            environment: settings.merging(environment) { $1 }.merging(["LD_PRELOAD": probe]) { $1 }, in: folder.path)
+            "/bin/sh", ["-c", line, program] + arguments, environment: settings, in: folder.path)
     }
 
     /// The ledgers that were left, oldest first.

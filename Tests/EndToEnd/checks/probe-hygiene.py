@@ -8,8 +8,8 @@ from support import *
 
 ALLOWED_LIBRARIES = {"libc.so.6", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
 C_FAMILY = {
-    "malloc", "calloc", "realloc", "reallocarray", "free", "posix_memalign", "aligned_alloc", "memalign", "valloc",
-    "pvalloc",
+    "malloc", "calloc", "realloc", "reallocarray", "free", "free_sized", "free_aligned_sized", "posix_memalign",
+    "aligned_alloc", "memalign", "valloc", "pvalloc",
 }
 # operator new, new[], delete, delete[] with any arguments.
 CXX_FAMILY = re.compile(r"_Z(n[wa]m|d[la]Pv)")
