@@ -77,6 +77,8 @@ let package = Package(
                     "-enable-experimental-feature", "Embedded",
                     // gold leaves the probe's thread-local in the dynamic symbol table.
                     "-use-ld=lld",
+                    // Dlopened, its calls of its own functions must not go to libc's.
+                    "-Xlinker", "-Bsymbolic-functions",
                     "-Xlinker", "--version-script=\(Context.packageDirectory)/Probes/HeapProbe/exports.map",
                 ])
             ]),
@@ -90,6 +92,7 @@ let package = Package(
 
         // Each reads or writes one thing.
         room("HeapLedger", ["CHeapLedger", "HeapProfile"]),
+        room("Attach", ["CElf", "CLinux"]),
         room("LinuxMemory"),
         room("Snapshot", ["HeapProfile", grdb]),
         room("Symbolication", ["CElf", "HeapProfile"]),
@@ -99,7 +102,7 @@ let package = Package(
         room(
             "Agent",
             [
-                "AgentCore", "CLinux", "HeapLedger", "HeapProfile", "Inspection", "LeakAnalysis", "LinuxMemory",
+                "AgentCore", "Attach", "CLinux", "HeapLedger", "HeapProfile", "Inspection", "LeakAnalysis", "LinuxMemory",
                 "Snapshot", "TimeSeries", httpClient, logging, nio, nioHTTP1,
             ]),
         .executableTarget(

@@ -6,7 +6,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "attach.h"
 #include "heap_recorder.h"
+#include "redirect.h"
 
 /* ---- Early memory: dlsym may allocate before it has found malloc -------------------------------------------------- */
 
@@ -48,6 +50,8 @@ static uint32_t resolving, resolved;
 
 void *hp_find(const char *name)
 {
+    if (hp_came_late())
+        return hp_definition(name); /* a library that was loaded late has nothing behind it */
     void *function = dlsym(RTLD_NEXT, name);
     /* A C program may load a C++ library privately: its operator new is bound to ours, the global one, and the
      * real one stands in no scope that RTLD_NEXT sees. */
@@ -62,7 +66,7 @@ void *hp_find(const char *name)
 
 static void *find(const char *name, void *otherwise)
 {
-    void *function = dlsym(RTLD_NEXT, name);
+    void *function = hp_came_late() ? hp_definition(name) : dlsym(RTLD_NEXT, name);
     return function ? function : otherwise;
 }
 
