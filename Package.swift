@@ -102,7 +102,8 @@ let package = Package(
         room(
             "Agent",
             [
-                "AgentCore", "Attach", "CLinux", "HeapLedger", "HeapProfile", "Inspection", "LeakAnalysis", "LinuxMemory",
+                "AgentCore", "Attach", "CLinux", "HeapLedger", "HeapProfile", "Inspection", "LeakAnalysis",
+                "LinuxMemory",
                 "Snapshot", "TimeSeries", httpClient, logging, nio, nioHTTP1,
             ]),
         .executableTarget(
@@ -125,6 +126,7 @@ let package = Package(
         tests("HeapProbe", ["HeapLedger", "HeapProfile", "TestSupport"]),
         tests("HeapRecorder", ["HeapRecorder", "CHeapLedger", "HeapLedger", "HeapProfile", "TestSupport"]),
         tests("HeapLedger", ["HeapLedger", "CHeapLedger", "HeapProfile", "TestSupport"]),
+        tests("Attach", ["Attach", "CLinux", "HeapLedger", "HeapProfile", "TestSupport"]),
         tests("LinuxMemory", ["LinuxMemory", "TestSupport"]),
         tests("Snapshot", ["Snapshot", "HeapProfile", "TestSupport"]),
         tests("Symbolication", ["Symbolication", "HeapProfile", "TestSupport"]),

@@ -26,6 +26,7 @@ public enum AttachRun {
             throw AgentError(.system, "there is no probe (\(file)): give --probe FILE")
         }
         let name = try processName(pid)
+        if let obstacle = Attachment(pid: pid).obstacle(probe: probe) { throw obstacle }
         let folder = try ledgerFolder(of: pid, given: options.ledgerFolder)
         let slots = try Attachment(pid: pid).attach(
             probe: probe, .init(ledgerFolder: folder, interval: options.interval.map { UInt64($0.bytes) }))
@@ -66,7 +67,8 @@ public enum AttachRun {
         guard stat(seen, &status) == 0 else {
             let parent = folder.split(separator: "/").dropLast().joined(separator: "/")
             guard stat("/proc/\(pid)/root/\(parent)", &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
-                throw AgentError(.folderUnusable, "\(folder): there is no /\(parent) for the ledger: name another folder")
+                throw AgentError(
+                    .folderUnusable, "\(folder): there is no /\(parent) for the ledger: name another folder")
             }
             return folder
         }

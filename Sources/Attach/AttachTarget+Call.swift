@@ -25,6 +25,7 @@ extension AttachTarget {
         }
         let end = monotonicMilliseconds() + Int64(seconds * 1000)
         var reasons = Reasons()
+        var unstopped: [Int32: TracedThread] = [:]
         var round = 0
         repeat {
             let candidates = candidates()
@@ -33,7 +34,11 @@ extension AttachTarget {
             for id in candidates.prefix(round == 0 ? 8 : 24) {
                 var ready: Injection?
                 do throws(SystemError) {
-                    ready = try prepare(TracedThread(id), walk, &reasons)
+                    let known = unstopped.removeValue(forKey: id)
+                    let thread = if let known { known } else { try TracedThread(id) }
+                    ready = try prepare(thread, walk, &reasons)
+                    // It waits for a device, or for a processor: it stays traced until it stops, or this process ends.
+                    if !thread.isStopped { unstopped[id] = thread }
                 } catch {
                     if error.number == EPERM, id == pid { throw .notPermitted(pid) }
                     reasons.add(id, Attach.reason(error.number))
@@ -66,7 +71,8 @@ extension AttachTarget {
     ) throws(SystemError) -> Injection? {
         let stop = thread.stop(within: 100)
         guard stop == .interrupted else {
-            reasons.add(thread.id, stop == .group ? "it is stopped" : "it does not stop (it waits for a device)")
+            reasons.add(
+                thread.id, stop == .group ? "it is stopped" : "it does not stop (it waits for a device or a processor)")
             if case .signal(let signal) = stop { try thread.goOn(delivering: signal) }
             return nil
         }
@@ -93,7 +99,8 @@ extension AttachTarget {
         }
         // The thread's own pointer to its descriptor, twice, in every thread that glibc made.
         guard let descriptor = memory.read(UInt64(stopped.fs_base), 24),
-            number(descriptor, at: 0, size: 8) == stopped.fs_base, number(descriptor, at: 16, size: 8) == stopped.fs_base
+            number(descriptor, at: 0, size: 8) == stopped.fs_base,
+            number(descriptor, at: 16, size: 8) == stopped.fs_base
         else { return try reject("glibc did not make it") }
         let injection = Injection(
             thread: thread, memory: memory, gadgets: gadgets, home: home, mask: try thread.signalMask(),

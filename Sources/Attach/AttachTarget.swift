@@ -10,7 +10,6 @@ struct AttachTarget {
     let libc: RemoteImage
     let gadgets: Gadgets
     let code: CodeRoles
-    private let program: String
 
     /// - Throws: why this process must be left alone.
     init(_ pid: Int32) throws(AttachError) {
@@ -24,10 +23,9 @@ struct AttachTarget {
         }
         self.pid = pid
         self.map = map
-        self.program = program
         memory = RemoteMemory(pid: pid)
         let memory = memory
-        try Self.checkProgram(pid, map)
+        try Self.checkProgram(pid, map, program.withoutDeletedMark)
         images = map.images.compactMap { RemoteImage($0, memory) }
         guard let libc = images.first(where: { roleOfFile(fileName($0.path)) == .libc && $0.symbol("malloc") != nil })
         else { throw AttachError(.unsafe, "process \(pid): its C library cannot be read: is it glibc for x86-64?") }
@@ -36,7 +34,8 @@ struct AttachTarget {
         }
         self.libc = libc
         self.gadgets = gadgets
-        code = CodeRoles(map, images, program: program, libc: libc, signalReturn: gadgets.signalReturn)
+        code = CodeRoles(
+            map, images, program: program.withoutDeletedMark, libc: libc, signalReturn: gadgets.signalReturn)
     }
 
     /// A function of glibc's, wherever this version has it.
@@ -93,7 +92,7 @@ struct AttachTarget {
         }
     }
 
-    private static func checkProgram(_ pid: Int32, _ map: MemoryMap) throws(AttachError) {
+    private static func checkProgram(_ pid: Int32, _ map: MemoryMap, _ program: String) throws(AttachError) {
         func refuse(_ why: String) -> AttachError { AttachError(.unsafe, "process \(pid) \(why)") }
         guard let head = bytes(ofStart: "/proc/\(pid)/exe"), head.count >= 20,
             head.starts(with: [0x7f, 0x45, 0x4c, 0x46])
@@ -101,14 +100,13 @@ struct AttachTarget {
         guard head[4] == 2, head[5] == 1, number(head, at: 18, size: 2) == 62 else {
             throw refuse("runs a program for another machine type: heaptide is for 64-bit x86")
         }
-        if map.images.contains(where: { fileName($0.path).hasPrefix("ld-musl") || $0.path.contains("/libc.musl") }) {
-            throw refuse("uses musl as its C library; the probe is for glibc")
-        }
-        guard map.images.contains(where: { roleOfFile(fileName($0.path)) == .loader }) else {
+        let image = map.images.first { $0.path == program }.flatMap { RemoteImage($0, RemoteMemory(pid: pid)) }
+        guard let image else { throw refuse("runs a program that cannot be read (\(program))") }
+        guard let interpreter = image.interpreter else {
             throw refuse("is linked statically: there is no dynamic linker to load the probe")
         }
-        guard map.images.contains(where: { roleOfFile(fileName($0.path)) == .libc }) else {
-            throw refuse("does not use glibc as its C library")
+        guard interpreter.contains("/ld-linux") else {
+            throw refuse("does not use glibc, which the probe is for (\(interpreter))")
         }
         // AT_SECURE of the auxiliary vector: setuid, setgid or capabilities.
         let vector = bytes(of: "/proc/\(pid)/auxv") ?? []
@@ -124,9 +122,11 @@ extension AttachError {
     static func notPermitted(_ pid: Int32) -> AttachError {
         let scope = text(of: "/proc/sys/kernel/yama/ptrace_scope")?.first
         let why = scope.map { $0 == "0" ? "" : "; kernel.yama.ptrace_scope is \($0)" } ?? ""
-        return AttachError(
-            .notPermitted,
-            "process \(pid) may not be traced by this user: run heaptide as root or with CAP_SYS_PTRACE\(why)")
+        let what =
+            geteuid() == 0
+            ? "even by root here: run heaptide outside of this container, or with CAP_SYS_PTRACE"
+            : "by this user: run heaptide as root or with CAP_SYS_PTRACE"
+        return AttachError(.notPermitted, "process \(pid) may not be traced \(what)\(why)")
     }
 }
 

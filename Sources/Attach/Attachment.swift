@@ -115,9 +115,11 @@ public struct Attachment: Sendable {
         }
         let after = try AttachTarget(pid)
         guard try ProbeInProcess.find(in: after) == nil else { return }
-        let text = outcome.results.count > 1 ? outcome.results[1].flatMap { $0 == 0 ? nil : after.memory.string($0) } : nil
+        let text =
+            outcome.results.count > 1 ? outcome.results[1].flatMap { $0 == 0 ? nil : after.memory.string($0) } : nil
         throw AttachError(
-            .refusedByLoader, "process \(pid) cannot load the probe: \(text ?? "\(path): its dynamic linker does not say why")")
+            .refusedByLoader,
+            "process \(pid) cannot load the probe: \(text ?? "\(path): its dynamic linker does not say why")")
     }
 
     private func control(
@@ -135,9 +137,14 @@ public struct Attachment: Sendable {
     /// The probe's path as the process sees it, whose root or mount namespace may be another one.
     private func path(of probe: String) throws(AttachError) -> String {
         let root = "/proc/\(pid)/root"
-        if probe.hasPrefix(root + "/") { return String(probe.dropFirst(root.count)) }
         guard let own = bytes(of: probe) else {
             throw AttachError(.system, "\(probe): cannot be read (\(reason(errno))): name the probe with --probe")
+        }
+        guard isWhole(own) else {
+            throw AttachError(.unsafe, "\(probe): is damaged or no library for this machine: install heaptide again")
+        }
+        for root in [root, linkTarget(root) ?? root] where root != "/" && probe.hasPrefix(root + "/") {
+            return String(probe.dropFirst(root.count))
         }
         guard let there = bytes(of: root + probe), there == own else {
             throw AttachError(
@@ -146,5 +153,22 @@ public struct Attachment: Sendable {
                     + "copy it to \(root)/tmp and give --probe \(root)/tmp/\(fileName(probe))")
         }
         return probe
+    }
+}
+
+/// Whether an ELF file has all that its headers speak of: mapping one that was cut short would kill the process that loads
+/// it (SIGBUS).
+private func isWhole(_ file: [UInt8]) -> Bool {
+    guard file.starts(with: [0x7f, 0x45, 0x4c, 0x46, 2, 1]), number(file, at: 18, size: 2) == 62 else { return false }
+    let segments = number(file, at: 32, size: 8)
+    let sections = number(file, at: 40, size: 8)
+    let (segmentCount, sectionCount) = (number(file, at: 56, size: 2), number(file, at: 60, size: 2))
+    guard segments < 1 << 32, sections < 1 << 32, segments + segmentCount * 56 <= UInt64(file.count),
+        sectionCount > 0, sections + sectionCount * 64 <= UInt64(file.count)
+    else { return false }
+    return (0..<Int(segmentCount)).allSatisfy { index in
+        let header = Int(segments) + index * 56
+        let (start, size) = (number(file, at: header + 8, size: 8), number(file, at: header + 32, size: 8))
+        return start <= UInt64(file.count) && size <= UInt64(file.count) - start
     }
 }

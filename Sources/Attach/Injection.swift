@@ -164,7 +164,9 @@ struct Injection {
                 do { registers = try thread.registers() } catch { throw .ended }
                 // ENOSYS stands in for the result until there is one.
                 let isEntry = registers.rax == UInt64(bitPattern: -38)
-                if registers.orig_rax == number, registers.rsp == plan.homeFrame - 8, isEntry == entry { return registers }
+                if registers.orig_rax == number, registers.rsp == plan.homeFrame - 8, isEntry == entry {
+                    return registers
+                }
             }
         }
         throw .timeout

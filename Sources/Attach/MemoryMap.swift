@@ -23,9 +23,8 @@ struct Mapping: Equatable {
         isReadable = fields[1].hasPrefix("r")
         isWritable = fields[1].dropFirst().hasPrefix("w")
         isExecutable = fields[1].dropFirst(2).hasPrefix("x")
-        var path = fields.count > 5 ? fields[5].drop { $0 == " " } : ""
-        if path.hasSuffix(" (deleted)") { path = path.dropLast(" (deleted)".count) }
-        self.path = String(path)
+        let path = fields.count > 5 ? fields[5].drop { $0 == " " } : ""
+        self.path = String(path).withoutDeletedMark
     }
 
     var isFile: Bool { path.hasPrefix("/") && inode != 0 }
@@ -61,3 +60,8 @@ struct MemoryMap {
 }
 
 func fileName(_ path: String) -> Substring { path.split(separator: "/").last ?? "" }
+
+extension String {
+    /// The kernel marks the name of a file that is no more.
+    var withoutDeletedMark: String { hasSuffix(" (deleted)") ? String(dropLast(" (deleted)".count)) : self }
+}

@@ -27,8 +27,14 @@ struct ProbeInProcess {
 
 /// hp_request of HeapProbe/attach.h.
 struct ProbeRequest {
-    enum Command: UInt64 { case attach = 1, detach = 2 }
-    enum Result: UInt64 { case done = 1, noAllocator, wrongLife, busy }
+    enum Command: UInt64 {
+        case attach = 1
+        case detach = 2
+    }
+    enum Result: UInt64 {
+        case done = 1
+        case noAllocator, wrongLife, busy
+    }
 
     static let directoryCapacity = 4000
 

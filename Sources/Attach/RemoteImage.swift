@@ -57,6 +57,9 @@ struct RemoteImage {
         dynamic[tag].map { $0 < base ? base &+ $0 : $0 }
     }
 
+    /// The dynamic linker that the program names (PT_INTERP); nil for a statically linked one.
+    var interpreter: String? { segments.first { $0.type == 3 }.flatMap { memory.string($0.start) } }
+
     /// A defined dynamic symbol's address.
     func symbol(_ name: String) -> UInt64? { range(of: name)?.lowerBound }
 

@@ -91,7 +91,8 @@ final class StackWalk {
     private func setRegisters(_ thread: OpaquePointer?) -> Bool {
         let r = registers
         let values: [Dwarf_Word] = [
-            r.rax, r.rdx, r.rcx, r.rbx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15,
+            r.rax, r.rdx, r.rcx, r.rbx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14,
+            r.r15,
             r.rip,
         ].map { Dwarf_Word($0) }
         guard let thread else { return false }
@@ -101,16 +102,17 @@ final class StackWalk {
         }
     }
 
-    /// The file that the process mapped, in its own mount namespace, unless another one stands there by now: then −1.
+    /// The file that the process mapped, unless another one stands there by now: then −1. Its path is one in the process's
+    /// mount namespace, yet seen from our root where it is in ours.
     private static func open(_ mapping: Mapping, of pid: Int32) -> Int32 {
-        let file = Glibc.open("/proc/\(pid)/root\(mapping.path)", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
-        guard file >= 0 else { return -1 }
-        var status = stat()
-        guard fstat(file, &status) == 0, status.st_ino == mapping.inode else {
+        for path in ["/proc/\(pid)/root\(mapping.path)", mapping.path] {
+            let file = Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+            guard file >= 0 else { continue }
+            var status = stat()
+            if fstat(file, &status) == 0, status.st_ino == mapping.inode { return file }
             close(file)
-            return -1
         }
-        return file
+        return -1
     }
 }
 

@@ -10,7 +10,7 @@ final class TracedThread {
     }
 
     let id: Int32
-    private var isStopped = false
+    private(set) var isStopped = false
     private var isTraced = true
 
     /// - Throws: the errno.
