@@ -1,4 +1,5 @@
 import Foundation
+import HeapProfile
 import TestSupport
 import Testing
 

@@ -51,7 +51,8 @@ final class RunningProgram {
         process.standardInput = input
         process.standardOutput = output
         try process.run()
-        guard line() == "ready" else { throw CompileError(description: "the program did not start") }
+        guard line() == "ready" else { throw DidNotStart() }
+
     }
 
     deinit {
@@ -100,6 +101,8 @@ final class RunningProgram {
         return String(decoding: unread[..<end], as: UTF8.self)
     }
 }
+
+struct DidNotStart: Error {}
 
 extension HeapProfile {
     /// How many live blocks there are of this requested size, which tests choose so that nobody else asks for it.
