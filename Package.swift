@@ -109,7 +109,7 @@ let package = Package(
         .executableTarget(
             name: "heaptide",
             dependencies: [
-                "Agent", "Inspection", "LeakAnalysis", "Reports", "Snapshot", argumentParser, logging,
+                "Agent", "HeapLedger", "Inspection", "LeakAnalysis", "Reports", "Snapshot", argumentParser, logging,
             ], swiftSettings: strict),
 
         sample("activity-service", swift: true),

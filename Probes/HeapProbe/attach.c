@@ -198,29 +198,6 @@ static bool find_real_functions(void)
     return true;
 }
 
-static uint32_t attach(hp_request *request)
-{
-    static char directory[sizeof request->directory];
-    if (hp_life != HP_IDLE)
-        return HP_WRONG_LIFE;
-    if (!find_real_functions())
-        return HP_NO_ALLOCATOR;
-    if (!close_gate())
-        return HP_BUSY;
-    hr_close(); /* a former life's ledger */
-    memcpy(directory, request->directory, sizeof directory - 1);
-    attached_pid = getpid();
-    known_loads = hp_loads();
-    looks_left = 3;
-    __atomic_store_n(&is_open, 1, __ATOMIC_SEQ_CST); /* nothing is recorded before it is configured */
-    hr_self.inside++;
-    request->slots = redirect_all();
-    hr_self.inside--;
-    __atomic_store_n(&hp_life, HP_ATTACHED, __ATOMIC_RELEASE);
-    hp_configure(directory, request->interval, request->ledger_size);
-    return HP_DONE;
-}
-
 static uint32_t detach(hp_request *request)
 {
     if (hp_life != HP_ATTACHED)
@@ -233,6 +210,42 @@ static uint32_t detach(hp_request *request)
         return HP_BUSY;
     hr_close();
     return HP_DONE;
+}
+
+/* At once, by a sample that counts for nothing: the program's threads do not wait for a ledger that one of them makes, and
+ * what they allocated meanwhile would be missing. */
+static bool open_ledger(hp_request *request)
+{
+    static char block[16] __attribute__((aligned(16)));
+    uint64_t here = (uint64_t)(uintptr_t)&hp_control;
+    hr_record(block, 0, 0, &here, 1, 0);
+    hp_freed(block);
+    strncpy(request->place, hr_ledger_path(), sizeof request->place - 1);
+    return request->place[0] != 0;
+}
+
+static uint32_t attach(hp_request *request)
+{
+    if (hp_life != HP_IDLE)
+        return HP_WRONG_LIFE;
+    if (!find_real_functions())
+        return HP_NO_ALLOCATOR;
+    if (!close_gate())
+        return HP_BUSY;
+    hr_close(); /* a former life's ledger */
+    attached_pid = getpid();
+    known_loads = hp_loads();
+    looks_left = 3;
+    __atomic_store_n(&is_open, 1, __ATOMIC_SEQ_CST); /* nothing is recorded before it is configured */
+    hr_self.inside++;
+    request->slots = redirect_all();
+    hr_self.inside--;
+    __atomic_store_n(&hp_life, HP_ATTACHED, __ATOMIC_RELEASE);
+    hp_configure(request->place, request->interval, request->ledger_size);
+    if (open_ledger(request))
+        return HP_DONE;
+    detach(request);
+    return HP_NO_LEDGER;
 }
 
 __attribute__((used)) void hp_control(hp_request *request)

@@ -31,7 +31,8 @@ enum {
     HP_DONE = 1,
     HP_NO_ALLOCATOR = 2, /* no module defines the C allocator family */
     HP_WRONG_LIFE = 3,   /* it is preloaded, or attached already */
-    HP_BUSY = 4          /* a thread is in the recorder still: it records no more, its ledger could not be closed */
+    HP_BUSY = 4,         /* a thread is in the recorder still: it records no more, its ledger could not be closed */
+    HP_NO_LEDGER = 5     /* it could not be made, and the probe is as idle as before */
 };
 
 /* Written by `heaptide attach` into memory that it mapped, and read there; the result is written back. */
@@ -41,7 +42,7 @@ typedef struct hp_request {
     uint64_t interval;    /* as of hr_config */
     uint64_t ledger_size; /* 0: the usual one */
     uint64_t slots;       /* back: how many call slots lead to the probe, or no more */
-    char directory[4000];
+    char place[4096];     /* folder of the ledger; back: its path */
 } hp_request;
 
 void hp_control(hp_request *request);

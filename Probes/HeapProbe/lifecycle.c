@@ -11,7 +11,7 @@
 #include "next.h"
 #include "redirect.h"
 
-#define DEFAULT_INTERVAL (UINT64_C(64) << 10)
+#define DEFAULT_INTERVAL (UINT64_C(16) << 10)
 #define DEFAULT_LEDGER (UINT64_C(4) << 20)
 #define EXACT_LEDGER (UINT64_C(128) << 20) /* a record for each of 750,000 live blocks */
 

@@ -82,7 +82,7 @@ static bool reserve(int fd, uint64_t size)
     for (uint64_t at = 0; at < size;) {
         uint64_t rest = size - at;
         ssize_t n = pwrite(fd, zeros, rest < sizeof zeros ? rest : sizeof zeros, (off_t)at);
-        if (n <= 0 && errno != EINTR)
+        if (n == 0 || (n < 0 && errno != EINTR))
             return false;
         at += n > 0 ? (uint64_t)n : 0;
     }
@@ -160,8 +160,9 @@ static void fill_header(hl_header *h, uint64_t size, int parent)
     h->start_monotonic_ns = hr_clock();
     h->start_realtime_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     read_boot_id(h->boot_id);
-    h->first_interval = h->interval = hr_configured.interval;
+    h->first_interval = h->interval = h->widest_interval = hr_configured.interval;
     h->period_ns = HL_FIRST_PERIOD_NS;
+    h->memory_bytes = hr_memory_held();
     h->flags |= hr_has_unwinder() ? HL_FLAG_UNWINDER : 0;
 }
 

@@ -94,8 +94,10 @@ static int add_module(struct dl_phdr_info *info, size_t size, void *context)
         if (known_serial == hr_ledger_now.serial && known_loads == scan->loads && known_unloads == scan->unloads)
             return 1;
         scan->complete = true;
-        if (scan->unloads > header->unloads)
+        if (scan->unloads > header->unloads) {
             HR_STORE(header->unloads, scan->unloads);
+            hr_rules_forget();
+        }
     }
     hl_module module = {.state = HL_READY, .start = UINT64_MAX, .bias = info->dlpi_addr, .unloaded_at = UINT64_MAX};
     for (int i = 0; i < info->dlpi_phnum; i++) {

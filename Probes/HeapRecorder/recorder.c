@@ -140,15 +140,24 @@ static uint64_t due(hr_thread *self, size_t size)
     return interval;
 }
 
-static void account(uint64_t began)
+static uint32_t cost_octave(uint64_t nanoseconds)
+{
+    uint32_t bits = 64 - (uint32_t)__builtin_clzll(nanoseconds | 1), octave = bits > 7 ? bits - 7 : 0;
+    return octave < HL_COST_BUCKETS ? octave : HL_COST_BUCKETS - 1;
+}
+
+/* `is_warm`: nothing was learnt on the way, which happens once for each place in the code and tells nothing of the load. */
+static void account(uint64_t began, bool is_warm)
 {
     hl_header *header = hr_ledger_now.header;
     uint64_t now = hr_clock(), took = now - began;
     HR_ADD(header->slow_path_count, 1);
     HR_ADD(header->slow_path_ns, took);
+    HR_ADD(header->slow_path_octaves[cost_octave(took)], 1);
     if (took > HR_LOAD(header->slow_path_worst_ns))
         HR_STORE(header->slow_path_worst_ns, took);
     HR_STORE(header->last_write_ns, now - header->start_monotonic_ns);
+    hr_pace(now, is_warm ? took : 0);
 }
 
 static uint32_t thread_id(void)
@@ -160,8 +169,7 @@ static uint32_t thread_id(void)
     return hr_self.tid;
 }
 
-static void record(void *block, size_t size, double weight, const uint64_t *frames, uint32_t depth, uint32_t flags,
-                   uint64_t now)
+static void record(void *block, size_t size, double weight, uint32_t site, uint64_t now)
 {
     hl_header *header = hr_ledger_now.header;
     hl_sample born = {
@@ -169,13 +177,28 @@ static void record(void *block, size_t size, double weight, const uint64_t *fram
         .birth_ns = now,
         .weight = (float)weight,
         .thinning = HR_LOAD(header->thinnings),
-        .site = hr_site_intern(frames, depth, flags),
+        .site = site,
         .thread = thread_id(),
     };
     if (!hr_sample_insert(block, &born))
         return;
-    hr_site_allocated(born.site, weight, size, now);
+    hr_site_allocated(site, weight, size, now);
     HR_ADD(header->samples_taken, 1);
+}
+
+/* A stack that is new may have come about by rules of code that is gone: then once more. */
+static hr_stack unwind_anew(uint64_t caller)
+{
+    hl_header *header = hr_ledger_now.header;
+    uint64_t unloads = HR_LOAD(header->unloads);
+    hr_stack stack = hr_unwind(caller);
+    if (HR_LIKELY(hr_site_is_known(stack.hash)))
+        return stack;
+    hr_modules_refresh();
+    if (HR_LOAD(header->unloads) == unloads)
+        return stack;
+    hr_stack_release(&stack);
+    return hr_unwind(caller);
 }
 
 static void sample(hr_thread *self, void *block, size_t size, uint64_t caller)
@@ -188,14 +211,20 @@ static void sample(hr_thread *self, void *block, size_t size, uint64_t caller)
             self->remaining = NEVER;
         return;
     }
-    uint64_t began = hr_clock();
-    hr_stack stack = hr_unwind(caller);
+    hl_header *header = hr_ledger_now.header;
+    hr_pace_obey();
+    if (HR_UNLIKELY(HR_LOAD(header->order_pause) == 1)) {
+        HR_ADD(header->samples_paused, 1);
+        return;
+    }
+    uint64_t began = hr_clock(), learnt = HR_LOAD(header->frames_learnt) + HR_LOAD(header->sites_used);
+    hr_stack stack = unwind_anew(caller);
     if (stack.flags & HL_SITE_NO_UNWINDER)
-        HR_ADD(hr_ledger_now.header->stacks_failed, 1);
-    record(block, size, hr_weight(size, interval), hr_stack_frames(&stack), stack.depth, stack.flags,
-           began - hr_ledger_now.header->start_monotonic_ns);
+        HR_ADD(header->stacks_failed, 1);
+    uint32_t site = hr_site_intern(stack.hash, hr_stack_frames(&stack), stack.depth, stack.flags);
     hr_stack_release(&stack);
-    account(began);
+    record(block, size, hr_weight(size, interval), site, began - header->start_monotonic_ns);
+    account(began, HR_LOAD(header->frames_learnt) + HR_LOAD(header->sites_used) == learnt);
 }
 
 void hr_allocated(void *block, size_t size, uint64_t caller)
@@ -214,7 +243,7 @@ void hr_allocated(void *block, size_t size, uint64_t caller)
 void hr_record(void *block, size_t size, double weight, const uint64_t *frames, uint32_t depth, uint32_t flags)
 {
     if (recording())
-        record(block, size, weight, frames, depth, flags, hr_now());
+        record(block, size, weight, hr_site_intern(hr_stack_hash(frames, depth), frames, depth, flags), hr_now());
 }
 
 /* ---- Free and realloc ------------------------------------------------------------------------------------------ */

@@ -57,7 +57,7 @@ static void thin(void)
         return;
     uint32_t before = HR_LOAD(header->thinnings);
     if (HR_LOAD(header->samples_live) > header->samples_capacity / 2 && before < 48) {
-        HR_STORE(header->interval, HR_LOAD(header->interval) * 2);
+        hr_pace_coarser();
         __atomic_store_n(&header->thinnings, before + 1, __ATOMIC_RELEASE);
         uint64_t random = hr_clock(), bits = 0; /* one draw serves 64 coins */
         uint32_t coins = 0;

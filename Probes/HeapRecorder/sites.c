@@ -6,11 +6,15 @@
 #define LOST_STACK 0u /* site 0 takes the samples whose stack found no room */
 #define LONGEST_PROBE 64u
 
-static uint64_t hash_stack(const uint64_t *frames, uint32_t depth)
+/* Four lanes, since a multiplication takes longer than a frame. */
+uint64_t hr_stack_hash(const uint64_t *frames, uint32_t depth)
 {
-    uint64_t h = UINT64_C(0x9E3779B97F4A7C15);
-    for (uint32_t i = 0; i < depth; i++) {
-        h = (h ^ frames[i]) * UINT64_C(0xD6E8FEB86659FD93);
+    uint64_t lane[4] = {1, 2, 3, 4};
+    for (uint32_t i = 0; i < depth; i++)
+        lane[i & 3] = (lane[i & 3] ^ frames[i]) * UINT64_C(0xD6E8FEB86659FD93) + (lane[i & 3] >> 29);
+    uint64_t h = depth;
+    for (uint32_t i = 0; i < 4; i++) {
+        h = (h ^ lane[i]) * UINT64_C(0x9E3779B97F4A7C15);
         h ^= h >> 32;
     }
     return h ? h : 1;
@@ -93,14 +97,16 @@ void hr_sites_close(uint64_t start, uint64_t end)
     }
 }
 
-uint32_t hr_site_intern(const uint64_t *frames, uint32_t depth, uint32_t flags)
+bool hr_site_is_known(uint64_t hash)
+{
+    uint32_t index;
+    return find(hash, &index);
+}
+
+uint32_t hr_site_intern(uint64_t hash, const uint64_t *frames, uint32_t depth, uint32_t flags)
 {
     hl_header *header = hr_ledger_now.header;
     uint32_t index;
-    uint64_t hash = hash_stack(frames, depth);
-    if (find(hash, &index))
-        return index;
-    hr_modules_refresh(); /* new code may be why the stack is new; may change the generation */
     uint64_t generation = HR_LOAD(header->unloads);
     while (!find(hash, &index)) {
         if (index == LOST_STACK)
@@ -169,6 +175,19 @@ static void advance_history(hl_site *site, uint64_t now)
 
 static uint64_t rounded(double x) { return x < 0x1p62 ? (uint64_t)(x + 0.5) : UINT64_C(1) << 62; }
 
+/* The variance of what one sample stands for: Horvitz and Thompson, JASA 47, 1952. There is no atomic addition of
+ * floating-point numbers. */
+static void add_variance(float *variance, double weight, double bytes)
+{
+    float old, sum, more = (float)(bytes * bytes * (1 - 1 / weight));
+    if (!(more > 0))
+        return;
+    __atomic_load(variance, &old, __ATOMIC_RELAXED);
+    do
+        sum = old + more;
+    while (!__atomic_compare_exchange(variance, &old, &sum, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+}
+
 void hr_site_allocated(uint32_t index, double weight, uint64_t size, uint64_t now)
 {
     hl_site *site = &hr_ledger_now.sites[index];
@@ -176,6 +195,7 @@ void hr_site_allocated(uint32_t index, double weight, uint64_t size, uint64_t no
     HR_ADD(site->alloc_samples, 1);
     HR_ADD(site->alloc_bytes, rounded(weight * (double)size));
     HR_ADD(site->alloc_count_x256, rounded(weight * 256));
+    add_variance(&site->alloc_variance, weight, weight * (double)size);
     HR_STORE(site->last_ns, now);
 }
 
@@ -193,5 +213,6 @@ void hr_site_freed(uint32_t index, double weight, uint64_t size, uint64_t birth,
     HR_ADD(site->free_samples, 1);
     HR_ADD(site->free_bytes, rounded(weight * (double)size));
     HR_ADD(site->free_count_x256, rounded(weight * 256));
+    add_variance(&site->free_variance, weight, weight * (double)size);
     HR_ADD(site->lifetimes[lifetime_bucket(now > birth ? now - birth : 0)], 1);
 }

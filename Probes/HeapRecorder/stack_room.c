@@ -1,21 +1,33 @@
 /*
- * Whether the stack has room for unwinding: a thread may have been given the 16 KiB of PTHREAD_STACK_MIN, and a signal
- * handler may run on 8 KiB with the program's data right below. Asking costs two system calls, so what was found good
- * is remembered for each thread.
+ * What of this thread's stack can be used and read. There must be room for unwinding: a thread may have been given the
+ * 16 KiB of PTHREAD_STACK_MIN, and a signal handler may run on 8 KiB with the program's data right below. And a walk
+ * must not read where nothing is mapped. Asking costs system calls, so what was found good is remembered by the thread.
  */
 #define _GNU_SOURCE
 #include "recorder_internal.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* What libunwind takes at the most, when it parses tables for the first time (measured 7 KiB), and our own part. */
+/* What learning a rule takes at the most (measured 7 KiB), and our own part. */
 #define NEEDED ((uintptr_t)12 << 10)
+#define PAGE ((uintptr_t)4096)
+#define LONGEST_STRIDE (64 * PAGE) /* of one frame beyond what is known, before it is looked at by itself */
 
-static __thread struct {
-    uintptr_t low, high; /* stack that is known to be there */
-} good;
+__thread hr_stack_range hr_stack_known;
+
+/* The kernel reads the new mask before it rejects the operation: EFAULT tells that it could not. Any sandbox allows
+ * this call, which process_vm_readv cannot be said of. */
+bool hr_is_readable(const void *address)
+{
+    int error = errno;
+    long status = syscall(SYS_rt_sigprocmask, ~0, (uintptr_t)address & ~(uintptr_t)7, NULL, (size_t)8);
+    bool readable = status == 0 || errno != EFAULT;
+    errno = error;
+    return readable;
+}
 
 static bool is_there(uintptr_t low, uintptr_t here)
 {
@@ -29,12 +41,25 @@ static bool is_there(uintptr_t low, uintptr_t here)
 bool hr_has_stack_room(void)
 {
     uintptr_t here = (uintptr_t)__builtin_frame_address(0), low = here - NEEDED;
-    if (low >= good.low && here <= good.high)
+    if (low >= hr_stack_known.low && here <= hr_stack_known.high)
         return true;
     if (!is_there(low, here))
         return false;
-    bool overlaps = low <= good.high && here >= good.low;
-    good.low = overlaps && good.low < low ? good.low : low;
-    good.high = overlaps && good.high > here ? good.high : here;
+    bool overlaps = low <= hr_stack_known.high && here >= hr_stack_known.low;
+    hr_stack_known.low = overlaps && hr_stack_known.low < low ? hr_stack_known.low : low;
+    hr_stack_known.high = overlaps && hr_stack_known.high > here ? hr_stack_known.high : here;
+    return true;
+}
+
+/* Outwards from what is known, page by page: so it stays one stack. */
+__attribute__((noinline)) bool hr_stack_widen(uint64_t address)
+{
+    if (address < hr_stack_known.low || address - hr_stack_known.high > LONGEST_STRIDE)
+        return hr_is_readable((const void *)address);
+    for (uintptr_t page = hr_stack_known.high & ~(PAGE - 1); page <= address; page += PAGE) {
+        if (!hr_is_readable((const void *)page))
+            return false;
+        hr_stack_known.high = page + PAGE;
+    }
     return true;
 }

@@ -28,12 +28,12 @@ public enum AttachRun {
         let name = try processName(pid)
         if let obstacle = Attachment(pid: pid).obstacle(probe: probe) { throw obstacle }
         let folder = try ledgerFolder(of: pid, given: options.ledgerFolder)
-        let slots = try Attachment(pid: pid).attach(
+        let attached = try Attachment(pid: pid).attach(
             probe: probe, .init(ledgerFolder: folder, interval: options.interval.map { UInt64($0.bytes) }))
         let option = options.ledgerFolder.map { " --ledgers \($0)" } ?? ""
         return """
-            \(name) (\(pid)) has the probe: \(slots) call slots lead to it
-            ledger: \(folder)/\(numberInside(pid))-….ledger, made at the first sample
+            \(name) (\(pid)) has the probe: \(attached.slots) call slots lead to it
+            ledger:        \(attached.ledger)
             watch it:      heaptide agent --pid \(pid)\(option)
             look at once:  heaptide snapshot \(pid) --output \(name).heaptide\(option)
             end:           heaptide attach \(pid) --detach
@@ -79,12 +79,5 @@ public enum AttachRun {
                     + "with --ledgers")
         }
         return folder
-    }
-
-    /// The process's number in its own PID namespace, by which the ledger is named.
-    private static func numberInside(_ pid: Int32) -> String {
-        let status = readBytes("/proc/\(pid)/status").map { String(decoding: $0, as: UTF8.self) } ?? ""
-        let line = status.split(separator: "\n").first { $0.hasPrefix("NSpid:") }
-        return line?.split { $0 == "\t" || $0 == " " }.last.map(String.init) ?? "\(pid)"
     }
 }

@@ -21,6 +21,14 @@ public struct Attachment: Sendable {
         }
     }
 
+    /// What came of it.
+    public struct Attached: Sendable {
+        /// How many call slots lead to the probe now.
+        public var slots: Int
+        /// Path of the ledger as the process sees it.
+        public var ledger: String
+    }
+
     public let pid: Int32
     /// Seconds to wait for a thread to come to a place where it may be interrupted.
     public var patience = 10.0
@@ -44,9 +52,8 @@ public struct Attachment: Sendable {
 
     /// Loads the library `probe`, unless it is there from an earlier time, and leads the calls of all modules to it.
     ///
-    /// - Returns: how many call slots lead to the probe now.
-    public func attach(probe: String, _ settings: Settings) throws(AttachError) -> Int {
-        guard settings.ledgerFolder.utf8.count < ProbeRequest.directoryCapacity else {
+    public func attach(probe: String, _ settings: Settings) throws(AttachError) -> Attached {
+        guard settings.ledgerFolder.utf8.count < ProbeRequest.placeCapacity else {
             throw AttachError(.system, "\(settings.ledgerFolder): the folder's name is too long")
         }
         var target = try AttachTarget(pid)
@@ -59,9 +66,14 @@ public struct Attachment: Sendable {
         let request = ProbeRequest(
             command: .attach, interval: settings.interval ?? 0, ledgerSize: settings.ledgerSize ?? 0,
             directory: settings.ledgerFolder)
-        let (result, slots) = try control(target, request)
-        switch result {
-        case .done: return slots
+        let answer = try control(target, request)
+        switch answer.result {
+        case .done: return Attached(slots: answer.slots, ledger: answer.place)
+        case .noLedger:
+            throw AttachError(
+                .system,
+                "process \(pid) cannot write a ledger into \(settings.ledgerFolder), why it said on its standard error: "
+                    + "name another folder with --ledgers")
         case .noAllocator:
             throw AttachError(.unsafe, "process \(pid): no module of it defines malloc and free as dynamic symbols")
         case .busy:
@@ -82,12 +94,12 @@ public struct Attachment: Sendable {
             throw AttachError(
                 .wrongState, "process \(pid) was started with the probe (LD_PRELOAD), which stays for its whole life")
         }
-        let (result, slots) = try control(target, ProbeRequest(command: .detach))
+        let answer = try control(target, ProbeRequest(command: .detach))
         // Busy: it is inert, though a halted thread keeps the ledger mapped.
-        guard result == .done || result == .busy else {
+        guard answer.result == .done || answer.result == .busy else {
             throw AttachError(.wrongState, "process \(pid): somebody else detached it meanwhile")
         }
-        return slots
+        return answer.slots
     }
 
     // MARK: Steps
@@ -124,14 +136,14 @@ public struct Attachment: Sendable {
 
     private func control(
         _ target: AttachTarget, _ request: ProbeRequest
-    ) throws(AttachError) -> (result: ProbeRequest.Result?, slots: Int) {
+    ) throws(AttachError) -> ProbeRequest.Answer {
         guard let probe = try ProbeInProcess.find(in: target) else {
             throw AttachError(.system, "process \(pid) has lost the probe")
         }
         let outcome = try target.call(payload: request.bytes, within: patience) { payload in
             [RemoteCall(function: probe.control, first: payload)]
         }
-        return ProbeRequest.answer(outcome.payload)
+        return ProbeRequest.Answer(outcome.payload)
     }
 
     /// The probe's path as the process sees it, whose root or mount namespace may be another one.

@@ -33,10 +33,10 @@ struct ProbeRequest {
     }
     enum Result: UInt64 {
         case done = 1
-        case noAllocator, wrongLife, busy
+        case noAllocator, wrongLife, busy, noLedger
     }
 
-    static let directoryCapacity = 4000
+    static let placeCapacity = 4096
 
     var command: Command
     var interval: UInt64 = 0
@@ -44,13 +44,22 @@ struct ProbeRequest {
     var directory = ""
 
     var bytes: [UInt8] {
-        let directory = Array(directory.utf8.prefix(Self.directoryCapacity - 1))
+        let directory = Array(directory.utf8.prefix(Self.placeCapacity - 1))
         return littleEndian([command.rawValue, interval, ledgerSize, 0]) + directory
-            + [UInt8](repeating: 0, count: Self.directoryCapacity - directory.count)
+            + [UInt8](repeating: 0, count: Self.placeCapacity - directory.count)
     }
 
     /// What the probe wrote back.
-    static func answer(_ bytes: [UInt8]) -> (result: Result?, slots: Int) {
-        (Result(rawValue: number(bytes, at: 4, size: 4)), Int(clamping: number(bytes, at: 24, size: 8)))
+    struct Answer {
+        let result: Result?
+        let slots: Int
+        /// Path of the ledger.
+        let place: String
+
+        init(_ bytes: [UInt8]) {
+            result = Result(rawValue: number(bytes, at: 4, size: 4))
+            slots = Int(clamping: number(bytes, at: 24, size: 8))
+            place = String(decoding: bytes.dropFirst(32).prefix { $0 != 0 }, as: UTF8.self)
+        }
     }
 }

@@ -27,10 +27,14 @@ struct SiteCounters {
             max(site.alloc_samples, site.free_samples) <= plausibleBytes
         else { return nil }
         allocated = Estimate(
-            bytes: Double(site.alloc_bytes), count: Double(site.alloc_count_x256) / 256, samples: site.alloc_samples)
+            bytes: Double(site.alloc_bytes), count: Double(site.alloc_count_x256) / 256, samples: site.alloc_samples,
+            variance: Self.variance(site.alloc_variance))
         freed = Estimate(
-            bytes: Double(site.free_bytes), count: Double(site.free_count_x256) / 256, samples: site.free_samples)
+            bytes: Double(site.free_bytes), count: Double(site.free_count_x256) / 256, samples: site.free_samples,
+            variance: Self.variance(site.free_variance))
     }
+
+    private static func variance(_ value: Float) -> Double { value.isFinite && value > 0 ? Double(value) : 0 }
 }
 
 extension Estimate {
@@ -38,13 +42,15 @@ extension Estimate {
         bytes += other.bytes
         count += other.count
         samples &+= other.samples
+        variance += other.variance
     }
 
     /// Never below zero: the two sides of a running process were read at slightly different moments.
     func minus(_ other: Estimate) -> Estimate {
         Estimate(
             bytes: max(0, bytes - other.bytes), count: max(0, count - other.count),
-            samples: samples > other.samples ? samples - other.samples : 0)
+            samples: samples > other.samples ? samples - other.samples : 0,
+            variance: max(0, variance - other.variance))
     }
 }
 
@@ -65,6 +71,14 @@ extension Sampling {
         slowPathCount = header.slow_path_count
         slowPathSeconds = seconds(header.slow_path_ns)
         slowPathWorstSeconds = seconds(header.slow_path_worst_ns)
+        slowPathOctaves = withUnsafeBytes(of: header.slow_path_octaves) { Array($0.bindMemory(to: UInt32.self)) }
+        widestInterval = max(1, header.widest_interval)
+        paced = header.paced
+        stalled = header.stalled
+        samplesPaused = header.samples_paused
+        isPaused = header.order_pause == 1
+        memoryBytes = header.memory_bytes
+        ledgerBytes = header.file_size
         hasUnwinder = header.flags & UInt32(HL_FLAG_UNWINDER) != 0
         isLocked = header.flags & UInt32(HL_FLAG_LOCKED) != 0
     }

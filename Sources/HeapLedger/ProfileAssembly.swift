@@ -140,7 +140,8 @@ struct ProfileAssembly {
             kept += 1
             if samplesAreWhole {
                 sites[Int(site)].live.add(
-                    Estimate(bytes: sample.bytes, count: Double(sample.weight), samples: 1))
+                    Estimate(
+                        bytes: sample.bytes, count: Double(sample.weight), samples: 1, variance: sample.variance))
             }
         }
         samples.removeLast(samples.count - kept)

@@ -76,6 +76,19 @@ public struct Sampling: Sendable, Equatable, Codable {
     public var slowPathCount: UInt64 = 0
     public var slowPathSeconds: Double = 0
     public var slowPathWorstSeconds: Double = 0
+    /// Calls of the sampled path by cost: [0] below 2^7 ns, [i] below 2^(7+i) ns, the last one beyond. Empty or 20.
+    public var slowPathOctaves: [UInt32] = []
+    /// The interval at its widest, and how often it doubled to keep the budget of samples a second; `stalled` of these
+    /// because samples of over 10 µs took 2% of a core.
+    public var widestInterval: UInt64 = 1
+    public var paced: UInt64 = 0
+    public var stalled: UInt64 = 0
+    /// Samples that were due while the probe was told to pause: in no estimate.
+    public var samplesPaused: UInt64 = 0
+    public var isPaused = false
+    /// Private memory that the probe holds besides the ledger, in bytes.
+    public var memoryBytes: UInt64 = 0
+    public var ledgerBytes: UInt64 = 0
     public var hasUnwinder = true
     public var isLocked = false
 
@@ -85,7 +98,7 @@ public struct Sampling: Sendable, Equatable, Codable {
         self.thinnings = thinnings
     }
 
-    public var isExact: Bool { firstInterval == 1 && thinnings == 0 }
+    public var isExact: Bool { firstInterval == 1 && thinnings == 0 && widestInterval <= 1 }
 }
 
 /// A file mapped with code.
@@ -124,14 +137,20 @@ public struct CodeAddress: Sendable, Hashable, Codable {
 public struct Estimate: Sendable, Equatable, Codable {
     public var bytes: Double
     public var count: Double
-    /// Samples the sums rest on; the relative standard error is about 1/√samples (0 in an exact profile).
+    /// Samples the sums rest on.
     public var samples: UInt64
+    /// Variance of `bytes`, in bytes squared, as sampling brings it; 0 in an exact profile.
+    public var variance: Double
 
-    public init(bytes: Double = 0, count: Double = 0, samples: UInt64 = 0) {
+    public init(bytes: Double = 0, count: Double = 0, samples: UInt64 = 0, variance: Double = 0) {
         self.bytes = bytes
         self.count = count
         self.samples = samples
+        self.variance = variance
     }
+
+    /// Standard error of `bytes`.
+    public var error: Double { variance > 0 ? variance.squareRoot() : 0 }
 }
 
 /// One distinct allocation stack and all that happened there.
@@ -193,4 +212,11 @@ public struct LiveSample: Sendable, Equatable {
     }
 
     public var bytes: Double { Double(size) * Double(weight) }
+
+    /// What this sample adds to the variance of a sum: each block of s bytes was seen with probability 1/w, and so w·s
+    /// carries the variance (w·s)² (1 − 1/w) (Horvitz and Thompson, JASA 47, 1952). 0 when exact.
+    public var variance: Double {
+        let weight = max(1, Double(weight))
+        return bytes * bytes * (1 - 1 / weight)
+    }
 }

@@ -90,7 +90,8 @@ extension Suspect {
         let group = candidate.group
         self.init(
             confidence: confidence.value, function: group.function, module: group.module, liveBytes: group.live.bytes,
-            liveCount: group.live.count, bytesPerSecond: candidate.rate.value, low: candidate.rate.low,
+            liveCount: group.live.count, liveBytesError: group.samplingError, bytesPerSecond: candidate.rate.value,
+            low: candidate.rate.low,
             high: candidate.rate.high, growthShare: candidate.share(of: context), freedShare: group.freedShare,
             ages: Ages(of: group, duration: context.duration), stack: group.stack, evidence: confidence.evidence,
             sites: group.sites.count)
@@ -125,7 +126,46 @@ extension SamplingSummary {
             sites: profile.sites.count, liveBytes: groups.reduce(0) { $0 + $1.live.bytes },
             allocatedBytes: groups.reduce(0) { $0 + $1.allocated.bytes },
             freedBytes: groups.reduce(0) { $0 + $1.freed.bytes },
-            probeTimeShare: (sampling.slowPathSeconds.sound / profile.duration).clamped(to: 0...1e6))
+            liveBytesError: Self.error(groups.map(\.live)), allocatedBytesError: Self.error(groups.map(\.allocated)),
+            freedBytesError: Self.error(groups.map(\.freed)),
+            probeTimeShare: (sampling.slowPathSeconds.sound / profile.duration).clamped(to: 0...1e6),
+            probe: ProbeAccount(sampling))
+    }
+
+    private static func error(_ estimates: [Estimate]) -> Double { estimates.reduce(Estimate(), +).error }
+}
+
+extension ProbeAccount {
+    init(_ sampling: Sampling) {
+        self.init()
+        samplesTaken = sampling.samplesTaken
+        samplesFreed = sampling.samplesFreed
+        samplesThinned = sampling.samplesThinned
+        samplesDropped = sampling.samplesDropped
+        samplesPaused = sampling.samplesPaused
+        stacksCut = sampling.stacksCut
+        stacksFailed = sampling.stacksFailed
+        stacksLost = sampling.stacksLost
+        widestInterval = Double(sampling.widestInterval)
+        paced = sampling.paced
+        stalled = sampling.stalled
+        meanSeconds = sampling.slowPathCount > 0 ? sampling.slowPathSeconds.sound / Double(sampling.slowPathCount) : 0
+        p99Seconds = Self.quantile(0.99, of: sampling.slowPathOctaves)
+        worstSeconds = sampling.slowPathWorstSeconds.sound
+        memoryBytes = sampling.memoryBytes
+        ledgerBytes = sampling.ledgerBytes
+        isPaused = sampling.isPaused
+    }
+
+    /// Upper bound of the octave in which that share of the calls ends.
+    private static func quantile(_ share: Double, of octaves: [UInt32]) -> Double {
+        let calls = octaves.reduce(0.0) { $0 + Double($1) }
+        var sum = 0.0
+        for (index, count) in octaves.prefix(32).enumerated() {
+            sum += Double(count)
+            if calls > 0, sum >= share * calls { return Double(UInt64(1) << UInt64(7 + index)) / 1e9 }
+        }
+        return 0
     }
 }
 

@@ -19,11 +19,12 @@ package enum Figures {
     /// `1.9–2.2 MiB/s`, in words where the interval reaches 0.
     package static func interval(_ low: Double, _ high: Double) -> String { "\(rate(low)) to \(rate(high))" }
 
-    /// `33 ms`, `15 s`, `3 min 20 s`, `6 h 12 min`, `3 d 4 h`
+    /// `0.42 µs`, `33 ms`, `15 s`, `3 min 20 s`, `6 h 12 min`, `3 d 4 h`
     package static func duration(_ seconds: Double) -> String {
         guard seconds.isFinite else { return "?" }
         let seconds = max(0, seconds)
         if seconds == 0 { return "0 s" }
+        if seconds < 0.000_9995 { return "\(significant(seconds * 1e6)) µs" }
         if seconds < 0.9995 { return "\(significant(seconds * 1000)) ms" }
         if seconds < 59.5 { return "\(seconds < 9.95 ? decimal(seconds, places: 1) : decimal(seconds, places: 0)) s" }
         let steps: [(size: Double, name: String, part: Double, partName: String)] = [

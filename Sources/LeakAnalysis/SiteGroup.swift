@@ -20,8 +20,7 @@ struct SiteGroup: Sendable {
         allocated.bytes > 0 ? (freed.bytes / allocated.bytes).clamped(to: 0...1) : 0
     }
 
-    /// Standard deviation of the live bytes that sampling brings: each block of s bytes was seen with probability
-    /// 1/w, and so w·s carries the variance (w·s)² (1 − 1/w) (Horvitz and Thompson, JASA 47, 1952). 0 when exact.
+    /// Standard deviation of the live bytes that sampling brings. 0 when exact.
     var samplingError: Double { samples.joined().reduce(0) { $0 + $1.variance }.squareRoot() }
 
     /// Sites whose blocks move to larger ones.
@@ -45,11 +44,6 @@ extension Site {
 }
 
 extension LiveSample {
-    var variance: Double {
-        let weight = max(1, Double(self.weight))
-        return bytes * bytes * (1 - 1 / weight)
-    }
-
     /// Fit to be summed.
     var isSound: Bool {
         birth.isFinite && birth >= 0 && weight >= 1 && weight < 1e12 && size < 1 << 52
@@ -109,13 +103,17 @@ extension SiteGroup {
 
 extension Estimate {
     static func + (a: Estimate, b: Estimate) -> Estimate {
-        Estimate(bytes: a.bytes + b.bytes, count: a.count + b.count, samples: a.samples &+ b.samples)
+        Estimate(
+            bytes: a.bytes + b.bytes, count: a.count + b.count, samples: a.samples &+ b.samples,
+            variance: a.variance + b.variance)
     }
 
     /// Bytes of one block.
     var average: Double { count > 0 ? bytes / count : 0 }
 
-    func sound() -> Estimate { Estimate(bytes: bytes.sound, count: count.sound, samples: samples) }
+    func sound() -> Estimate {
+        Estimate(bytes: bytes.sound, count: count.sound, samples: samples, variance: variance.sound)
+    }
 }
 
 extension Site {

@@ -159,6 +159,16 @@ private func losses(_ profile: HeapProfile?) -> [String] {
     ]
     var lines = profile.warnings
     lines += losses.filter { $0.count > 0 }.map { "\(Figures.count(Double($0.count))) \($0.text)" }
+    if sampling.paced > 0 {
+        let widest = Figures.bytes(Double(sampling.widestInterval))
+        let slow = sampling.stalled > 0 ? ", since samples had become slow" : " to keep its budget"
+        lines.append(
+            "the probe sampled more coarsely at times, up to one in \(widest)\(slow); estimates stay unbiased")
+    }
+    if sampling.samplesPaused > 0 || sampling.isPaused {
+        let count = Figures.count(Double(sampling.samplesPaused), "sample")
+        lines.append("\(count) left out while the probe was paused" + (sampling.isPaused ? ", which it still is" : ""))
+    }
     if sampling.thinnings > 0 {
         let times = Figures.count(Double(sampling.thinnings), "time")
         lines.append("the sample table was thinned \(times); estimates stay unbiased")

@@ -46,6 +46,7 @@ extension Suspect {
             "function": .string(function),
             "module": .string(module),
             "liveBytes": .number(liveBytes),
+            "liveBytesError": .number(liveBytesError),
             "liveCount": .number(liveCount),
             "averageSize": .number(averageSize),
             "bytesPerSecond": .number(bytesPerSecond),
@@ -127,7 +128,35 @@ extension SamplingSummary {
             "liveBytes": .number(liveBytes),
             "allocatedBytes": .number(allocatedBytes),
             "freedBytes": .number(freedBytes),
+            "liveBytesError": .number(liveBytesError),
+            "allocatedBytesError": .number(allocatedBytesError),
+            "freedBytesError": .number(freedBytesError),
             "probeTimeShare": .number(probeTimeShare),
+            "probe": probe.json,
+        ])
+    }
+}
+
+extension ProbeAccount {
+    fileprivate var json: JSONValue {
+        .object([
+            "samplesTaken": JSONValue(Int(clamping: samplesTaken)),
+            "samplesFreed": JSONValue(Int(clamping: samplesFreed)),
+            "samplesThinned": JSONValue(Int(clamping: samplesThinned)),
+            "samplesDropped": JSONValue(Int(clamping: samplesDropped)),
+            "samplesPaused": JSONValue(Int(clamping: samplesPaused)),
+            "stacksCut": JSONValue(Int(clamping: stacksCut)),
+            "stacksFailed": JSONValue(Int(clamping: stacksFailed)),
+            "stacksLost": JSONValue(Int(clamping: stacksLost)),
+            "widestInterval": .number(widestInterval),
+            "paced": JSONValue(Int(clamping: paced)),
+            "stalled": JSONValue(Int(clamping: stalled)),
+            "meanSeconds": .number(meanSeconds),
+            "p99Seconds": .number(p99Seconds),
+            "worstSeconds": .number(worstSeconds),
+            "memoryBytes": JSONValue(Int(clamping: memoryBytes)),
+            "ledgerBytes": JSONValue(Int(clamping: ledgerBytes)),
+            "isPaused": .bool(isPaused),
         ])
     }
 }

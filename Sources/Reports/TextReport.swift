@@ -151,7 +151,8 @@ struct TextReport {
                 Figures.count(Double(sampling.sites), "stack"),
                 "\(Figures.bytes(sampling.liveBytes)) live of \(Figures.bytes(sampling.allocatedBytes)) allocated",
                 "\(Figures.percent(sampling.probeTimeShare)) of the time spent in the probe",
-            ].joined(separator: ", "), indent: 1, column: 1)
+                sampling.probe.cost,
+            ].compactMap(\.self).joined(separator: ", "), indent: 1, column: 1)
     }
 
     private mutating func writeWarnings() {
@@ -166,5 +167,14 @@ struct TextReport {
 
     private mutating func detail(_ label: String, _ parts: [String?]) {
         page.paragraph(label, parts.compactMap(\.self).joined(separator: ", "), indent: 3, column: Self.column)
+    }
+}
+
+extension ProbeAccount {
+    /// What one sample costs, nil where none was taken.
+    fileprivate var cost: String? {
+        guard meanSeconds > 0 else { return nil }
+        let mean = "\(Figures.duration(meanSeconds)) a sample"
+        return p99Seconds > 0 ? mean + " (99% under \(Figures.duration(p99Seconds)))" : mean
     }
 }

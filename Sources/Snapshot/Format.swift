@@ -10,7 +10,7 @@
 enum Format {
     /// "HTDE" in the database header's application id.
     static let applicationID: UInt32 = 0x4854_4445
-    static let version: UInt32 = 1
+    static let version: UInt32 = 2
     static let pageSize = 4096
 
     struct Table {
@@ -43,7 +43,8 @@ enum Format {
             allocated_bytes REAL NOT NULL, allocated_count REAL NOT NULL, allocated_samples INTEGER NOT NULL, \
             freed_bytes REAL NOT NULL, freed_count REAL NOT NULL, freed_samples INTEGER NOT NULL, \
             first REAL NOT NULL, last REAL NOT NULL, stack TEXT NOT NULL, is_cut INTEGER NOT NULL, \
-            history_period REAL NOT NULL, history TEXT NOT NULL, lifetimes TEXT NOT NULL
+            history_period REAL NOT NULL, history TEXT NOT NULL, lifetimes TEXT NOT NULL, \
+            live_variance REAL NOT NULL, allocated_variance REAL NOT NULL, freed_variance REAL NOT NULL
             """)
     static let sample = Table(
         name: "sample",

@@ -49,6 +49,7 @@ enum Rows {
                 finite(site.freed.bytes), finite(site.freed.count), bits(site.freed.samples),
                 finite(site.first), finite(site.last), list(try site.stack.map(identifier)), site.isCut,
                 finite(site.historyPeriod), list(site.history.map { $0.isFinite ? $0 : 0 }), list(site.lifetimes),
+                finite(site.live.variance), finite(site.allocated.variance), finite(site.freed.variance),
             ]
         }
         return 1 + profile.modules.count + addresses.count + profile.sites.count

@@ -30,7 +30,8 @@ extension Rows {
             db, Format.site,
             """
             live_bytes, live_count, live_samples, allocated_bytes, allocated_count, allocated_samples, freed_bytes,
-            freed_count, freed_samples, first, last, stack, is_cut, history_period, history, lifetimes
+            freed_count, freed_samples, first, last, stack, is_cut, history_period, history, lifetimes,
+            live_variance, allocated_variance, freed_variance
             """
         ) { columns in try site(columns, addresses) }
         return HeapProfile(
@@ -45,14 +46,15 @@ extension Rows {
         guard stack.allSatisfy(addresses.indices.contains), history.allSatisfy({ $0.isFinite && $0 >= 0 }),
             lifetimes.count == 32
         else { throw Damage(what: "site") }
-        func estimate(_ first: Int) throws -> Estimate {
+        func estimate(_ first: Int, variance: Int) throws -> Estimate {
             Estimate(
                 bytes: try columns.number(first), count: try columns.number(first + 1),
-                samples: try columns.bits(first + 2))
+                samples: try columns.bits(first + 2), variance: try columns.number(variance))
         }
         return Site(
             stack: stack.map { addresses[$0] }, isCut: try columns.integer(13, as: Int.self) != 0,
-            allocated: try estimate(4), freed: try estimate(7), live: try estimate(1), first: try columns.number(10),
+            allocated: try estimate(4, variance: 18), freed: try estimate(7, variance: 19),
+            live: try estimate(1, variance: 17), first: try columns.number(10),
             last: try columns.number(11), historyPeriod: try columns.number(14), history: history, lifetimes: lifetimes)
     }
 

@@ -24,7 +24,7 @@ final class RunningProgram {
             #include <stdio.h>
             #include <stdlib.h>
             #include <unistd.h>
-            static void *kept[100000]; static int used;
+            static void *volatile kept[100000]; static int used;
             static void keep(void *block) { kept[used++] = block; }
             \(top)
             static void obey(char command, int count, int size) {

@@ -8,7 +8,7 @@ extension RecorderTests {
     @Suite struct History {
         private func site() -> UInt32 {
             let frames: [UInt64] = [0x4242]
-            return hr_site_intern(frames, 1, 0)
+            return hr_site_intern(hr_stack_hash(frames, 1), frames, 1, 0)
         }
 
         private func nanoseconds(_ seconds: Double) -> UInt64 { UInt64(seconds * 1e9) }

@@ -2,6 +2,7 @@
 #ifndef HR_INTERNAL_H
 #define HR_INTERNAL_H
 
+#include "frame_rule.h"
 #include "heap_recorder.h"
 
 /* The ledger being written. Set once per ledger, before recording begins. */
@@ -48,34 +49,63 @@ void hr_modules_inherit(const hr_ledger *parent, hr_ledger *child);
 /* unwind.c: the stack of this thread, without the probe's own frames; the caller alone where it cannot be had. */
 typedef struct hr_stack {
     int buffer;       /* that holds the frames until hr_stack_release, or -1 */
-    uint32_t first, depth;
+    uint32_t depth;
     uint32_t flags;   /* HL_SITE_… */
     uint64_t caller;
+    uint64_t hash;
 } hr_stack;
 hr_stack hr_unwind(uint64_t caller);
 /* Return addresses, innermost first. */
 const uint64_t *hr_stack_frames(const hr_stack *stack);
 void hr_stack_release(const hr_stack *stack);
 bool hr_has_unwinder(void);
+/* Bytes of the recorder's tables besides the ledger; libunwind's pools, some 64 KiB, are not in it. */
+uint64_t hr_memory_held(void);
 
-/* A child that was forked by a process of several threads must neither ask the loader nor unwind: another thread may
- * have held the loader's lock or libunwind's, and in the child nobody ever gives it back. */
+/* async_chain.c: a walk as far as it has come, with the frames that it left last. */
+#define HR_WALK_RING 4u
+typedef struct hr_walk {
+    hr_registers ring[HR_WALK_RING];
+    uint32_t steps;
+} hr_walk;
+/* The frame it was at `back` steps ago, 0 … 3. */
+static inline const hr_registers *hr_walk_frame(const hr_walk *walk, uint32_t back)
+{
+    return &walk->ring[(walk->steps - back) % HR_WALK_RING];
+}
+void hr_async_chain_load(void);
+extern uint64_t hr_async_job_run; /* the runtime's swift_job_run, or 0: no concurrency here */
+/* How many steps ago the walk was at the one async frame on the stack, where it has now come to Swift's job runner; else 0. */
+uint32_t hr_async_frame(const hr_walk *walk);
+/* Those that await it, innermost first; 0 where the contexts cannot be trusted. */
+uint32_t hr_async_chain(const hr_registers *frame, uint64_t *frames, uint32_t room);
+
+/* A child that was forked by a process of several threads must neither ask the loader nor libunwind: another thread may
+ * have held their locks, and in the child nobody ever gives them back. */
 void hr_bar_loader(void);
 bool hr_is_loader_barred(void);
 
 /* stack_room.c: false where unwinding might run over the end of this stack. */
 bool hr_has_stack_room(void);
 
-/* libunwind_calls.c: keeps the library from having descriptors; how many of its calls were led elsewhere. */
-uint32_t hr_lead_calls(void *library);
+/* Of the eight bytes that hold `address`. Keeps errno. */
 bool hr_is_readable(const void *address);
 
 /* sites.c */
 /* The code in this range is another from now on: stacks through it begin anew. */
 void hr_sites_close(uint64_t start, uint64_t end);
-uint32_t hr_site_intern(const uint64_t *frames, uint32_t depth, uint32_t flags);
+uint64_t hr_stack_hash(const uint64_t *frames, uint32_t depth);
+/* A stack that no site has yet may come from code that was loaded or unloaded meanwhile. */
+bool hr_site_is_known(uint64_t hash);
+uint32_t hr_site_intern(uint64_t hash, const uint64_t *frames, uint32_t depth, uint32_t flags);
 void hr_site_allocated(uint32_t site, double weight, uint64_t size, uint64_t now);
 void hr_site_freed(uint32_t site, double weight, uint64_t size, uint64_t birth, uint64_t now);
+
+/* pace.c: after each sample that took `cost` nanoseconds. */
+void hr_pace(uint64_t now, uint64_t cost);
+void hr_pace_coarser(void);
+/* Follows an order that came in the meantime. */
+void hr_pace_obey(void);
 
 /* samples.c */
 bool hr_sample_insert(const void *block, const hl_sample *sample);

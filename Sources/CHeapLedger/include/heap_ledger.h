@@ -40,12 +40,13 @@
 #include <stdint.h>
 
 #define HL_MAGIC 0x4544495450414548ULL /* "HEAPTIDE", little endian */
-#define HL_LAYOUT_VERSION 1u
+#define HL_LAYOUT_VERSION 2u
 #define HL_HEADER_SIZE 4096u
 #define HL_ALIGNMENT 64u
 #define HL_MAX_DEPTH 256u        /* frames kept of one stack */
 #define HL_BUCKET 32u            /* a sample lives in the bucket its address hashes to: slots b*32 … b*32+31 */
 #define HL_LIFETIME_BUCKETS 32u
+#define HL_COST_BUCKETS 20u
 #define HL_HISTORY 32u           /* checkpoints of a site's live bytes */
 #define HL_FIRST_PERIOD_NS 250000000ULL
 #define HL_KEY_RESERVED 1u       /* a sample being written; real keys are addresses >= 4096 */
@@ -87,10 +88,17 @@ typedef struct hl_header {
     uint8_t boot_id[16];          /* /proc/sys/kernel/random/boot_id: tells another boot's clock */
     uint64_t first_interval;      /* mean bytes between samples at the start; 1 = every allocation */
     uint64_t interval;            /* the same now */
+    uint64_t widest_interval;     /* the same at its largest */
     uint32_t flags;
     uint32_t thinnings;
     uint32_t parent_pid;          /* the process whose fork this ledger's process is, or 0 */
     uint32_t reserved0;
+
+    /* Orders: the only words that somebody else writes. The probe looks at them when it comes to a sample, so that
+     * they cost the hot path nothing, and takes what it cannot use for 0. */
+    uint32_t order_pause;         /* 1: take no new samples; frees of those that live are still booked */
+    uint32_t order_reserved;
+    uint64_t order_interval;      /* finest mean bytes between samples; 0 = first_interval */
 
     uint64_t modules_offset, modules_capacity, modules_used;
     uint64_t names_offset, names_capacity, names_used;
@@ -116,6 +124,12 @@ typedef struct hl_header {
     uint64_t slow_path_ns;
     uint64_t slow_path_worst_ns;
     uint64_t last_write_ns;       /* when the slow path last ran */
+    uint32_t slow_path_octaves[HL_COST_BUCKETS]; /* calls by cost: [0] < 2^7 ns, [i] < 2^(7+i) ns, the last: more */
+    uint64_t paced;               /* times the interval doubled to keep the budget */
+    uint64_t stalled;             /* of these, because samples of over 10 µs took 2% of a core */
+    uint64_t samples_paused;      /* samples that were due while paused: not in any estimate */
+    uint64_t memory_bytes;        /* private memory that the probe holds besides this file */
+    uint64_t frames_learnt;       /* return addresses whose unwinding rule is known; see unwind.c */
 } hl_header;
 
 /* A loaded module. It is valid for stacks of generations loaded_at <= generation < unloaded_at. */
@@ -147,7 +161,7 @@ typedef struct hl_site {
     uint64_t history_length;      /* checkpoints written */
     float history[HL_HISTORY];    /* [i]: live weighted bytes at time (i+1) × history_period_ns */
     uint32_t lifetimes[HL_LIFETIME_BUCKETS]; /* freed samples by age: [0] < 2^20 ns, [i] < 2^(20+i) ns */
-    uint8_t reserved[8];
+    float alloc_variance, free_variance; /* of alloc_bytes and free_bytes, as sampling brings it */
 } hl_site;
 
 /* A sampled block that is still allocated. Its address is its key. */

@@ -1,0 +1,58 @@
+/* Which loaded file an address belongs to. */
+#define _GNU_SOURCE
+#include "recorder_internal.h"
+
+#include <dlfcn.h>
+#include <link.h>
+
+/* glibc 2.35's own answer, made for unwinders: it takes no lock. Looked up, since older ones do not have it. */
+static int (*find_object)(void *, struct dl_find_object *);
+
+void hr_code_objects_load(void)
+{
+    find_object = (int (*)(void *, struct dl_find_object *))dlsym(RTLD_DEFAULT, "_dl_find_object");
+}
+
+typedef struct search {
+    uint64_t address;
+    hr_code_object *object;
+} search;
+
+static int look_into(struct dl_phdr_info *info, size_t size, void *context)
+{
+    (void)size;
+    search *search = context;
+    hr_code_object object = {.start = UINT64_MAX};
+    bool covers = false;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+        uint64_t start = info->dlpi_addr + ph->p_vaddr, end = start + ph->p_memsz;
+        if (ph->p_type == PT_GNU_EH_FRAME)
+            object.eh_frame_header = (const uint8_t *)start;
+        if (ph->p_type != PT_LOAD)
+            continue;
+        covers |= search->address >= start && search->address < end;
+        object.start = start < object.start ? start : object.start;
+        object.end = end > object.end ? end : object.end;
+    }
+    if (covers)
+        *search->object = object;
+    return covers;
+}
+
+bool hr_code_object_at(uint64_t address, hr_code_object *object)
+{
+    struct dl_find_object found;
+    if (find_object) {
+        if (find_object((void *)address, &found) != 0)
+            return false;
+        *object = (hr_code_object){
+            .start = (uint64_t)found.dlfo_map_start,
+            .end = (uint64_t)found.dlfo_map_end,
+            .eh_frame_header = found.dlfo_eh_frame,
+        };
+        return true;
+    }
+    search search = {address, object};
+    return !hr_is_loader_barred() && dl_iterate_phdr(look_into, &search) != 0;
+}

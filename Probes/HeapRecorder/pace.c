@@ -1,0 +1,101 @@
+/*
+ * Keeps sampling within a budget of samples and of time, and backs off where samples stall, as they do when the cgroup
+ * reclaims the ledger's pages. It starts fine, so that a slow leak in a small service is measured
+ * within seconds; whoever allocates gigabytes a second is sampled more coarsely, by doubling the interval, and finely
+ * again when that has passed. Estimates stay unbiased: each gap is drawn with the
+ * interval that is known before, and each sample weighs by the interval that its gap was drawn with.
+ */
+#include "recorder_internal.h"
+
+#define WINDOW_NS UINT64_C(250000000)
+#define WINDOW_SAMPLES 2500u /* 10,000 a second: at 0.5 µs each, half a percent of a core */
+#define WINDOW_COST (WINDOW_NS / 50) /* 2% of a core */
+#define LARGEST_COST 50000u /* a thread that lost its core in the middle of a sample tells nothing of the load … */
+#define SLOW_NS 10000u
+#define FEWEST_SLOW 8u /* … but several of them do */
+
+static struct {
+    uint64_t serial, began;
+    uint32_t samples, slow;
+    uint64_t cost, stalled;
+} window;
+
+/* The finest interval allowed now. */
+static uint64_t finest(const hl_header *header)
+{
+    uint64_t ordered = HR_LOAD(header->order_interval);
+    return ordered && ordered < UINT64_C(1) << 40 ? ordered : header->first_interval;
+}
+
+static void set_interval(hl_header *header, uint64_t interval)
+{
+    HR_STORE(header->interval, interval);
+    if (interval > HR_LOAD(header->widest_interval))
+        HR_STORE(header->widest_interval, interval);
+}
+
+void hr_pace_coarser(void)
+{
+    hl_header *header = hr_ledger_now.header;
+    uint64_t interval = HR_LOAD(header->interval);
+    if (interval < UINT64_C(1) << 50)
+        set_interval(header, interval * 2);
+}
+
+static void begin_window(uint64_t now)
+{
+    HR_STORE(window.serial, hr_ledger_now.serial);
+    HR_STORE(window.began, now);
+    HR_STORE(window.samples, 0);
+    HR_STORE(window.slow, 0);
+    HR_STORE(window.cost, 0);
+    HR_STORE(window.stalled, 0);
+}
+
+/* At the end of a quiet window, where the table would have room as well. */
+static void maybe_finer(uint32_t samples, uint64_t spent)
+{
+    hl_header *header = hr_ledger_now.header;
+    uint64_t interval = HR_LOAD(header->interval);
+    if (interval > finest(header) && samples < WINDOW_SAMPLES / 4 && spent < WINDOW_COST / 4
+        && HR_LOAD(header->samples_live) < header->samples_capacity / 4)
+        set_interval(header, interval / 2);
+}
+
+void hr_pace(uint64_t now, uint64_t cost)
+{
+    hl_header *header = hr_ledger_now.header;
+    if (HR_LOAD(header->interval) == 1)
+        return; /* exact was asked for */
+    if (HR_LOAD(window.serial) != hr_ledger_now.serial)
+        begin_window(now);
+    uint32_t samples = HR_ADD(window.samples, 1) + 1;
+    uint64_t counted = cost < LARGEST_COST ? cost : LARGEST_COST;
+    uint64_t spent = HR_ADD(window.cost, counted) + counted;
+    bool many = samples == WINDOW_SAMPLES || (spent >= WINDOW_COST && spent - counted < WINDOW_COST);
+    bool stalls = cost > SLOW_NS && HR_ADD(window.slow, 1) + 1 >= FEWEST_SLOW
+        && HR_ADD(window.stalled, cost) + cost >= WINDOW_COST;
+    if (many || stalls) {
+        HR_ADD(header->paced, 1);
+        if (stalls)
+            HR_ADD(header->stalled, 1);
+        hr_pace_coarser();
+        begin_window(now);
+    } else if (now - HR_LOAD(window.began) >= WINDOW_NS) {
+        begin_window(now);
+        maybe_finer(samples, spent);
+    }
+}
+
+void hr_pace_obey(void)
+{
+    hl_header *header = hr_ledger_now.header;
+    static uint64_t obeyed_serial, obeyed;
+    uint64_t ordered = HR_LOAD(header->order_interval);
+    if (HR_LOAD(obeyed_serial) == hr_ledger_now.serial && HR_LOAD(obeyed) == ordered)
+        return;
+    if (ordered || HR_LOAD(obeyed_serial) == hr_ledger_now.serial)
+        set_interval(header, finest(header));
+    HR_STORE(obeyed, ordered);
+    HR_STORE(obeyed_serial, hr_ledger_now.serial);
+}

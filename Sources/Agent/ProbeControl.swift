@@ -1,0 +1,45 @@
+import AgentCore
+public import HeapLedger
+import HeapProfile
+import LinuxMemory
+
+/// `heaptide probe`: a running probe is asked and told.
+public enum ProbeControl {
+    /// Gives the orders to the probe in `pid` and returns what it says of itself now. It follows at its next sample.
+    public static func tell(
+        _ pid: Int32, _ orders: [ProbeOrder], ledgerFolder: String?
+    ) throws(AgentError) -> String {
+        let key: ProcessKey
+        do { key = ProcessKey(pid: pid, startTicks: try ProcFS().process(pid).startTicks) } catch {
+            throw AgentError(.processUnreadable, "\(error)")
+        }
+        let folder = LedgerPlace(of: key, given: ledgerFolder).folder
+        guard let path = LedgerFolder(path: folder).ledgers(of: key).first else {
+            throw AgentError(
+                .processUnreadable,
+                "process \(pid) has no ledger in \(folder): start it by `heaptide run`, or name the folder with --ledgers"
+            )
+        }
+        do {
+            for order in orders { try LedgerFile.give(order, to: path) }
+            return describe(try LedgerFile(path: path).sampling(), path)
+        } catch {
+            throw AgentError(.processUnreadable, "\(error)")
+        }
+    }
+
+    private static func describe(_ sampling: Sampling, _ path: String) -> String {
+        let interval =
+            sampling.interval == 1 ? "every allocation" : "one in \(ByteSize.text(Double(sampling.interval)))"
+        let mean =
+            sampling.slowPathCount > 0 ? sampling.slowPathSeconds / Double(sampling.slowPathCount) * 1e6 : 0
+        let cost = "\((mean * 100).rounded() / 100) µs each"
+        return """
+            \(sampling.isPaused ? "paused" : "recording")  \(interval), at the widest \
+            \(ByteSize.text(Double(sampling.widestInterval)))
+            taken      \(sampling.samplesTaken) samples, \(cost); \(sampling.samplesPaused) left out while paused
+            ledger     \(path)
+
+            """
+    }
+}

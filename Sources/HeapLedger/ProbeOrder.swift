@@ -1,0 +1,41 @@
+import CHeapLedger
+import Glibc
+
+/// What a running probe can be told. It looks at its orders whenever it comes to a sample: the hot path pays nothing, and
+/// a thread that allocates little follows late.
+public enum ProbeOrder: Sendable, Equatable {
+    /// Take no new samples. Frees of those that live are still booked, so that nothing looks like a leak afterwards.
+    case pause
+    case resume
+    /// Finest mean bytes between samples; 1 for every allocation.
+    case interval(UInt64)
+}
+
+extension LedgerFile {
+    /// Writes an order into the ledger at `path`, whose probe follows it as long as its process lives.
+    public static func give(_ order: ProbeOrder, to path: String) throws(HeapLedgerError) {
+        _ = try LedgerFile(path: path)  // it is one, of this layout
+        let descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else {
+            throw HeapLedgerError(.unreadable, path, "cannot write to the ledger: run as the user who owns the process")
+        }
+        defer { close(descriptor) }
+        let isWritten =
+            switch order {
+            case .pause: write(UInt32(1), at: \.order_pause, descriptor)
+            case .resume: write(UInt32(0), at: \.order_pause, descriptor)
+            case .interval(let bytes): write(bytes, at: \.order_interval, descriptor)
+            }
+        guard isWritten else {
+            throw HeapLedgerError(.unreadable, path, "cannot write to the ledger: \(String(cString: strerror(errno)))")
+        }
+    }
+
+    /// Such a word is written at once: it lies within one page.
+    private static func write<Word: FixedWidthInteger>(
+        _ word: Word, at field: KeyPath<hl_header, Word>, _ descriptor: Int32
+    ) -> Bool {
+        guard let offset = MemoryLayout<hl_header>.offset(of: field) else { return false }
+        return withUnsafeBytes(of: word) { pwrite(descriptor, $0.baseAddress, $0.count, off_t(offset)) == $0.count }
+    }
+}

@@ -1,0 +1,99 @@
+import HeapLedger
+import HeapProfile
+import HeapRecorder
+import TestSupport
+import Testing
+
+extension RecorderTests {
+    /// Estimates against what was allocated, through the sampling itself, with fake pointers and fixed seeds.
+    @Suite struct Truth {
+        /// Allocates as the probe's hot path does.
+        private func allocate(_ address: UInt, _ size: Int, from caller: UInt64 = 0x4242) {
+            guard !hr_skip(size) else { return }
+            hr_allocated(UnsafeMutableRawPointer(bitPattern: address), size, caller)
+        }
+
+        private func free(_ address: UInt) {
+            guard hr_maybe_sampled(UnsafeRawPointer(bitPattern: address)) else { return }
+            var taken = hr_take(UnsafeRawPointer(bitPattern: address))
+            hr_freed(&taken)
+        }
+
+        /// The 95% intervals hold the truth in 95% of 1,000 runs: of live bytes, and of all that was allocated.
+        @Test func intervalsCoverTheTruth() throws {
+            let runs = 1000
+            var liveCovered = 0
+            var allocatedCovered = 0
+            for seed in 1...runs {
+                let recording = Recording(interval: 16_384, seed: UInt64(seed))
+                var random = SplitMix64(seed: UInt64(seed) &* 7919)
+                var live = 0.0
+                var allocated = 0.0
+                for i in 0..<8000 {
+                    let size = Int(random.next() % 16) < 15 ? 16 + Int(random.next() % 500) : 20_000
+                    let address = UInt(0x10_0000 + i * 32_768)
+                    allocate(address, size)
+                    allocated += Double(size)
+                    if i % 2 == 0 { free(address) } else { live += Double(size) }
+                }
+                let profile = try recording.profile()
+                let estimate = profile.sites.reduce(Estimate()) { $0.adding($1.live) }
+                let all = profile.sites.reduce(Estimate()) { $0.adding($1.allocated) }
+                if abs(estimate.bytes - live) <= 1.96 * estimate.error { liveCovered += 1 }
+                if abs(all.bytes - allocated) <= 1.96 * all.error { allocatedCovered += 1 }
+            }
+            #expect((930...970).contains(liveCovered))
+            #expect((930...970).contains(allocatedCovered))
+        }
+
+        /// A site's error is the one that it states: 3.2% at 1,000 samples.
+        @Test func sitesAreKnownWithinTheirError() throws {
+            let recording = Recording(interval: 16_384, ledgerSize: 8 << 20, seed: 11)
+            let blocks = 256_000
+            for site in 0..<20 {
+                for i in 0..<blocks { allocate(UInt(site + 1) << 32 | UInt(i) << 6, 64, from: UInt64(site + 1)) }
+            }
+            let sites = try recording.profile().sites.map(\.allocated).filter { $0.samples > 0 }
+            #expect(sites.count == 20)
+            for site in sites where site.samples >= 1000 { #expect(site.error < 0.035 * site.bytes) }
+            let deviations = sites.map { ($0.bytes - Double(blocks * 64)) / $0.error }
+            let meanSquare = deviations.reduce(0) { $0 + $1 * $1 } / 20
+            #expect((0.3...2.1).contains(meanSquare))
+        }
+
+        /// 50 million blocks of 64 bytes that all live: the table stays bounded, the estimate right, the rest counted.
+        @Test func fiftyMillionLiveBlocks() throws {
+            let recording = Recording(interval: 16_384, ledgerSize: 4 << 20, seed: 5)
+            let blocks = 50_000_000
+            for i in 0..<blocks { allocate(0x1000_0000 + UInt(i) * 80, 64) }
+            let profile = try recording.profile()
+            let live = profile.sites.reduce(Estimate()) { $0.adding($1.live) }
+            #expect(abs(live.bytes - Double(blocks * 64)) < 4 * live.error)
+            #expect(live.error < 0.02 * live.bytes)
+            #expect(profile.sampling.thinnings > 0 || profile.sampling.paced > 0)
+            #expect(profile.sampling.samplesTaken == UInt64(profile.samples.count) + profile.sampling.samplesThinned)
+        }
+
+        @Test func aHundredThousandStacks() throws {
+            let recording = Recording(ledgerSize: 4 << 20)
+            let stacks = 100_000
+            for i in 0..<stacks {
+                recording.record(
+                    0x10_0000 + UInt(i) * 64, size: 10, stack: (0..<12).map { UInt64(i * 13 + $0 + 1) })
+            }
+            let profile = try recording.profile()
+            #expect(profile.sites.map(\.allocated.count).reduce(0, +) == Double(stacks))
+            #expect(profile.sampling.stacksLost > 0)
+            let live = profile.sites.reduce(Estimate()) { $0.adding($1.live) }
+            #expect(abs(live.count - Double(stacks)) < 4 * live.error / 10)
+        }
+    }
+}
+
+extension Estimate {
+    fileprivate func adding(_ other: Estimate) -> Estimate {
+        Estimate(
+            bytes: bytes + other.bytes, count: count + other.count, samples: samples + other.samples,
+            variance: variance + other.variance)
+    }
+}
