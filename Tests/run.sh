@@ -43,6 +43,7 @@ if [[ ${1:-} == --full ]]; then
     count Tests/EndToEnd/checks/one-snapshot.py 5
     count Tests/EndToEnd/checks/programs.py 3
     count Tests/EndToEnd/checks/killed.py 10 50
+    count Tests/EndToEnd/checks/attach.py 100 100
     count Tests/EndToEnd/checks/bad-input.py 10000
     count Tests/Benchmarks/cost.py
     count Tests/EndToEnd/checks/quickstart.py --rates
@@ -50,6 +51,7 @@ else
     count Tests/EndToEnd/checks/one-snapshot.py
     count Tests/EndToEnd/checks/programs.py
     count Tests/EndToEnd/checks/killed.py 1 5
+    count Tests/EndToEnd/checks/attach.py
     count Tests/EndToEnd/checks/bad-input.py 200
     count Tests/EndToEnd/checks/quickstart.py
 fi

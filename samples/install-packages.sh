@@ -4,7 +4,7 @@
 set -euo pipefail
 
 build=(libunwind-dev libelf-dev libdw-dev libsqlite3-dev zlib1g-dev)
-tests=(binutils g++ libjemalloc2 nginx-light python3 redis-server redis-tools sqlite3)
+tests=(binutils g++ libjemalloc2 musl-tools nginx-light python3 redis-server redis-tools sqlite3)
 
 wanted=("${build[@]}")
 [[ ${1:-} == --tests ]] && wanted+=("${tests[@]}")

@@ -212,14 +212,19 @@ static uint32_t detach(hp_request *request)
     return HP_DONE;
 }
 
-/* At once, by a sample that counts for nothing: the program's threads do not wait for a ledger that one of them makes, and
- * what they allocated meanwhile would be missing. */
+/* Before any slot leads here, by a sample that counts for nothing: the program's threads do not wait for a ledger that one
+ * of them makes, and what they allocated meanwhile would be missing. */
 static bool open_ledger(hp_request *request)
 {
     static char block[16] __attribute__((aligned(16)));
     uint64_t here = (uint64_t)(uintptr_t)&hp_control;
-    hr_record(block, 0, 0, &here, 1, 0);
-    hp_freed(block);
+    for (int tries = 0; tries < 20 && !hr_ledger_path()[0]; tries++) {
+        hr_record(block, 0, 0, &here, 1, 0);
+        hp_freed(block);
+        struct timespec pause = {.tv_nsec = 1000000}; /* one that still has a pointer to our malloc makes it just now */
+        if (!hr_ledger_path()[0])
+            nanosleep(&pause, NULL);
+    }
     strncpy(request->place, hr_ledger_path(), sizeof request->place - 1);
     return request->place[0] != 0;
 }
@@ -236,16 +241,18 @@ static uint32_t attach(hp_request *request)
     attached_pid = getpid();
     known_loads = hp_loads();
     looks_left = 3;
-    __atomic_store_n(&is_open, 1, __ATOMIC_SEQ_CST); /* nothing is recorded before it is configured */
+    __atomic_store_n(&is_open, 1, __ATOMIC_SEQ_CST);
+    hp_configure(request->place, request->interval, request->ledger_size);
+    if (!open_ledger(request)) {
+        if (close_gate())
+            hr_close();
+        return HP_NO_LEDGER;
+    }
     hr_self.inside++;
     request->slots = redirect_all();
     hr_self.inside--;
     __atomic_store_n(&hp_life, HP_ATTACHED, __ATOMIC_RELEASE);
-    hp_configure(request->place, request->interval, request->ledger_size);
-    if (open_ledger(request))
-        return HP_DONE;
-    detach(request);
-    return HP_NO_LEDGER;
+    return HP_DONE;
 }
 
 __attribute__((used)) void hp_control(hp_request *request)
