@@ -2,7 +2,6 @@ import Glibc
 
 /// Brings the probe into a running process, and makes it inert there.
 ///
-/// All calls are to be made by one and the same thread, since the kernel ties tracing to it; SIGCHLD is blocked in it.
 /// A call interrupts one thread of the process at a time, for some milliseconds, and leaves none stopped, whatever becomes
 /// of the caller.
 public struct Attachment: Sendable {
@@ -151,6 +150,9 @@ public struct Attachment: Sendable {
         let root = "/proc/\(pid)/root"
         guard let own = bytes(of: probe) else {
             throw AttachError(.system, "\(probe): cannot be read (\(reason(errno))): name the probe with --probe")
+        }
+        guard fileName(probe).hasPrefix("libheaptide-probe") else {
+            throw AttachError(.unsafe, "\(probe): is not named libheaptide-probe.so: name the probe with --probe")
         }
         guard isWhole(own) else {
             throw AttachError(.unsafe, "\(probe): is damaged or no library for this machine: install heaptide again")

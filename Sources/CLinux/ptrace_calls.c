@@ -3,6 +3,7 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -44,28 +45,31 @@ static int kind_of_stop(int status, int *signal) {
     return *signal == (SIGTRAP | 0x80) ? CLINUX_STOP_SYSTEM_CALL : CLINUX_STOP_SIGNAL;
 }
 
+static int64_t nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* A thread on its way from one system call to the next is there within microseconds, and its program waits for it. */
+#define LOOKS_BEFORE_SLEEP 200
+
 int clinux_trace_wait(pid_t thread, int milliseconds, int *signal) {
-    sigset_t child;
-    struct timespec now, end;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    pthread_sigmask(SIG_BLOCK, &child, NULL);
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_sec += milliseconds / 1000;
-    end.tv_nsec += milliseconds % 1000 * 1000000L;
-    for (;;) {
+    int64_t end = nanoseconds() + (int64_t)milliseconds * 1000000;
+    for (int looks = 0;; looks++) {
         int status = 0;
         pid_t waited = waitpid(thread, &status, __WALL | WNOHANG);
         if (waited == thread)
             return kind_of_stop(status, signal);
         if (waited < 0 && errno != EINTR)
             return CLINUX_STOP_ENDED;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        if (now.tv_sec > end.tv_sec + 1 || (now.tv_sec - end.tv_sec) * 1000000000L + now.tv_nsec - end.tv_nsec > 0)
+        if (nanoseconds() > end)
             return CLINUX_STOP_NONE;
-        /* Short: another thread of this process may have taken the SIGCHLD. */
-        struct timespec slice = {.tv_nsec = 2000000};
-        sigtimedwait(&child, NULL, &slice);
+        struct timespec pause = {.tv_nsec = 50000};
+        if (looks < LOOKS_BEFORE_SLEEP)
+            sched_yield();
+        else
+            nanosleep(&pause, NULL);
     }
 }
 

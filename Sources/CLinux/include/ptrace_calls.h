@@ -24,7 +24,7 @@ enum {
     CLINUX_STOP_SIGNAL,      /* one is about to be delivered */
     CLINUX_STOP_ENDED        /* there is no such thread any more */
 };
-/* Waits until the thread stops, `milliseconds` at the most. Blocks SIGCHLD in this thread, to be woken by it. */
+/* Waits until the thread stops, `milliseconds` at the most. */
 int clinux_trace_wait(pid_t thread, int milliseconds, int *signal);
 
 int clinux_trace_registers(pid_t thread, struct user_regs_struct *registers);

@@ -347,8 +347,10 @@ def refusals():
     damaged = work / "libheaptide-probe.so"
     damaged.write_bytes(PROBE.read_bytes()[:3000])
     refused("damaged probe", process.pid, "is damaged", "--probe", damaged)
-    strange = build("strange.so", "int absent(void);\nint present(void) { return absent(); }\n", "-shared", "-fPIC")
-    refused("strange probe", process.pid, "cannot load the probe: ", "--probe", strange)
+    absent = "int absent(void);\nint present(void) { return absent(); }\n"
+    strange = build("libheaptide-probe-strange.so", absent, "-shared", "-fPIC")
+    refused("strange probe", process.pid, "undefined symbol: absent", "--probe", strange)
+    refused("no probe's name", process.pid, "is not named", "--probe", sleeper)
     check(process.poll() is None and is_free(process.pid), "refusals leave the program as it was")
 
     for compiler, name, flags, words in [
