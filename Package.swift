@@ -103,8 +103,7 @@ let package = Package(
             "Agent",
             [
                 "AgentCore", "Attach", "CLinux", "HeapLedger", "HeapProfile", "Inspection", "LeakAnalysis",
-                "LinuxMemory",
-                "Snapshot", "TimeSeries", httpClient, logging, nio, nioHTTP1,
+                "LinuxMemory", "Snapshot", "TimeSeries", httpClient, logging, nio, nioHTTP1,
             ]),
         .executableTarget(
             name: "heaptide",

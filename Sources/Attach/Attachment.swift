@@ -30,7 +30,7 @@ public struct Attachment: Sendable {
 
     public let pid: Int32
     /// Seconds to wait for a thread to come to a place where it may be interrupted.
-    public var patience = 10.0
+    public var patience = 5.0
 
     public init(pid: Int32) { self.pid = pid }
 

@@ -305,6 +305,15 @@ def killed_half_way():
 
 SLEEPER = '#include <stdio.h>\n#include <unistd.h>\nint main(void) { puts("ready"); fflush(stdout); for (;;) pause(); }\n'
 
+#: Its only thread waits in a signal handler, which may have interrupted anything.
+HANDLER = """
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+static void on_signal(int number) { puts("ready"); fflush(stdout); for (;;) pause(); }
+int main(void) { signal(SIGUSR1, on_signal); raise(SIGUSR1); return 0; }
+"""
+
 #: Traces a process, so that nobody else can.
 TRACER = """
 #include <stdio.h>
@@ -343,6 +352,10 @@ def refusals():
     tracer = start_ready(build("tracer", TRACER), process.pid)
     refused("traced", process.pid, "is being traced by process")
     stop(tracer, signal.SIGKILL)
+
+    handler = start_ready(build("handler", HANDLER))
+    refused("in a signal handler", handler.pid, "no thread came to a place where it may be interrupted")
+    check(handler.poll() is None and is_free(handler.pid), "in a signal handler: it is left as it was")
 
     damaged = work / "libheaptide-probe.so"
     damaged.write_bytes(PROBE.read_bytes()[:3000])
