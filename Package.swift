@@ -84,6 +84,8 @@ let package = Package(
                     "-Xlinker", "--no-gc-sections",
                     // valgrind 3.19 gives up on a program in which it meets DWARF that is newer than it.
                     "-Xlinker", "--strip-debug",
+                    // Dlopened, its calls of its own functions must not go to libc's.
+                    "-Xlinker", "-Bsymbolic-functions",
                     "-Xlinker", "--version-script=\(Context.packageDirectory)/Probes/HeapProbe/exports.map",
                 ])
             ]),
@@ -97,6 +99,7 @@ let package = Package(
 
         // Each reads or writes one thing.
         room("HeapLedger", ["CHeapLedger", "HeapProfile"]),
+        room("Attach", ["CElf", "CLinux"]),
         room("LinuxMemory"),
         room("Snapshot", ["HeapProfile", grdb]),
         room("Symbolication", ["CElf", "HeapProfile"]),
@@ -106,8 +109,8 @@ let package = Package(
         room(
             "Agent",
             [
-                "AgentCore", "CLinux", "HeapLedger", "HeapProfile", "Inspection", "LeakAnalysis", "LinuxMemory",
-                "Snapshot", "TimeSeries", httpClient, logging, nio, nioHTTP1,
+                "AgentCore", "Attach", "CLinux", "HeapLedger", "HeapProfile", "Inspection", "LeakAnalysis",
+                "LinuxMemory", "Snapshot", "TimeSeries", httpClient, logging, nio, nioHTTP1,
             ]),
         .executableTarget(
             name: "heaptide",
@@ -130,6 +133,7 @@ let package = Package(
         tests("HeapProbe", ["HeapLedger", "HeapProfile", "Symbolication", "TestSupport"]),
         tests("HeapRecorder", ["HeapRecorder", "CHeapLedger", "HeapLedger", "HeapProfile", "TestSupport"]),
         tests("HeapLedger", ["HeapLedger", "CHeapLedger", "HeapProfile", "TestSupport"]),
+        tests("Attach", ["Attach", "CLinux", "HeapLedger", "HeapProfile", "TestSupport"]),
         tests("LinuxMemory", ["LinuxMemory", "TestSupport"]),
         tests("Snapshot", ["Snapshot", "HeapProfile", "TestSupport"]),
         tests("Symbolication", ["Symbolication", "HeapProfile", "TestSupport"]),

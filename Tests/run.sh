@@ -47,6 +47,7 @@ if [[ ${1:-} == --full ]]; then
     count Tests/EndToEnd/checks/python-suite.py --full
     count Tests/EndToEnd/checks/soak.py 600
     count Tests/EndToEnd/checks/killed.py 10 50
+    count Tests/EndToEnd/checks/attach.py 100 100
     count Tests/EndToEnd/checks/bad-input.py 10000
     count Tests/Benchmarks/agent.py
     count Tests/Benchmarks/peers.py
@@ -57,6 +58,7 @@ else
     count Tests/EndToEnd/checks/python-suite.py
     count Tests/EndToEnd/checks/soak.py
     count Tests/EndToEnd/checks/killed.py 1 5
+    count Tests/EndToEnd/checks/attach.py
     count Tests/EndToEnd/checks/bad-input.py 200
     count Tests/EndToEnd/checks/quickstart.py
 fi

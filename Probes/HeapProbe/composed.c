@@ -1,8 +1,7 @@
 /*
- * The functions that are made of others. In a file of their own, so that the compiler does not fold our realloc and
- * free into them: an allocator that stands before the probe, in the program itself or earlier in LD_PRELOAD, brings
- * those two and often none of these. Like libc's, these call what the program sees, or they would take its blocks to
- * libc.
+ * The functions that are made of others. An allocator that stands before the probe, in the program itself or earlier in
+ * LD_PRELOAD, often brings none of these: like libc's, they call what the program sees, or they would take its blocks
+ * to libc.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -17,7 +16,7 @@ HP_EXPORT void *reallocarray(void *block, size_t n, size_t size)
         errno = ENOMEM;
         return NULL;
     }
-    return realloc(block, total);
+    return hp_visible.realloc(block, total);
 }
 
 /* C23 7.24.3: equivalent to free. Not every libc declares them. */
@@ -27,11 +26,11 @@ HP_EXPORT void free_aligned_sized(void *block, size_t alignment, size_t size);
 HP_EXPORT void free_sized(void *block, size_t size)
 {
     (void)size;
-    free(block);
+    hp_visible.free(block);
 }
 
 HP_EXPORT void free_aligned_sized(void *block, size_t alignment, size_t size)
 {
     (void)alignment, (void)size;
-    free(block);
+    hp_visible.free(block);
 }

@@ -7,22 +7,24 @@
 #include <malloc.h>
 #include <stdlib.h>
 
+#include "attach.h"
 #include "heap_recorder.h"
 #include "next.h"
+#include "redirect.h"
 
 /* ---- Sampled ----------------------------------------------------------------------------------------------------- */
 
 static HP_COLD void *sampled_malloc(size_t size)
 {
     void *block = hp_next.malloc(size);
-    hr_allocated(block, size, HR_CALLER);
+    hp_allocated(block, size, HR_CALLER);
     return block;
 }
 
 static HP_COLD void *sampled_calloc(size_t n, size_t size)
 {
     void *block = hp_next.calloc(n, size);
-    hr_allocated(block, n * size, HR_CALLER); /* no overflow where there is a block */
+    hp_allocated(block, n * size, HR_CALLER); /* no overflow where there is a block */
     return block;
 }
 
@@ -31,8 +33,7 @@ HP_COLD bool hp_forget(void *block)
     if (hp_is_early(block))
         return false;
     int error = errno;
-    hr_taken taken = hr_take(block);
-    hr_freed(&taken);
+    hp_freed(block);
     errno = error;
     return true;
 }
@@ -47,6 +48,8 @@ static HP_COLD void *sampled_realloc(void *block, size_t size, bool skip)
 {
     if (hp_is_early(block))
         return hp_leave_early(block, size);
+    if (!hp_enter())
+        return hp_next.realloc(block, size);
     int error = errno;
     hr_taken taken = hr_take(block);
     errno = error;
@@ -59,6 +62,7 @@ static HP_COLD void *sampled_realloc(void *block, size_t size, bool skip)
         if (!skip)
             hr_allocated(moved, size, HR_CALLER);
     }
+    hp_leave();
     errno = error;
     return moved;
 }
@@ -100,7 +104,7 @@ HP_EXPORT int posix_memalign(void **block, size_t alignment, size_t size)
     bool skip = hr_skip(size);
     int status = hp_next.posix_memalign(block, alignment, size);
     if (!skip && status == 0)
-        hr_allocated(*block, size, HR_CALLER);
+        hp_allocated(*block, size, HR_CALLER);
     return status;
 }
 
@@ -110,7 +114,7 @@ HP_EXPORT int posix_memalign(void **block, size_t alignment, size_t size)
         bool skip = hr_skip(size);                                                                                     \
         void *block = hp_next.name(alignment, size);                                                                   \
         if (!skip)                                                                                                     \
-            hr_allocated(block, size, HR_CALLER);                                                                      \
+            hp_allocated(block, size, HR_CALLER);                                                                      \
         return block;                                                                                                  \
     }
 
@@ -120,7 +124,7 @@ HP_EXPORT int posix_memalign(void **block, size_t alignment, size_t size)
         bool skip = hr_skip(size);                                                                                     \
         void *block = hp_next.name(size);                                                                              \
         if (!skip)                                                                                                     \
-            hr_allocated(block, size, HR_CALLER);                                                                      \
+            hp_allocated(block, size, HR_CALLER);                                                                      \
         return block;                                                                                                  \
     }
 
@@ -128,3 +132,18 @@ ALIGNED(aligned_alloc)
 ALIGNED(memalign)
 PAGED(valloc)
 PAGED(pvalloc)
+
+/* ---- What an attached probe leads here --------------------------------------------------------------------------- */
+
+static void *real_reallocarray; /* ours calls realloc */
+
+#define ENTRY(name) {#name, (void *)name, (void **)&hp_next.name}
+const hp_entry hp_c_frees[] = {
+    ENTRY(free), ENTRY(realloc), {"reallocarray", (void *)reallocarray, &real_reallocarray},
+};
+const hp_entry hp_c_allocations[] = {
+    ENTRY(malloc),   ENTRY(calloc), ENTRY(posix_memalign), ENTRY(aligned_alloc),
+    ENTRY(memalign), ENTRY(valloc), ENTRY(pvalloc),
+};
+const size_t hp_c_free_count = sizeof hp_c_frees / sizeof *hp_c_frees;
+const size_t hp_c_allocation_count = sizeof hp_c_allocations / sizeof *hp_c_allocations;

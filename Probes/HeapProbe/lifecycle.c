@@ -6,8 +6,10 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "attach.h"
 #include "heap_recorder.h"
 #include "next.h"
+#include "redirect.h"
 
 #define DEFAULT_INTERVAL (UINT64_C(8) << 10)
 #define DEFAULT_LEDGER (UINT64_C(4) << 20)
@@ -45,24 +47,30 @@ static void absolute_directory(char *path, size_t size)
         snprintf(path, size, "%.1990s/%.2000s", here, given);
 }
 
+void hp_configure(const char *directory, uint64_t interval, uint64_t ledger_size)
+{
+    hr_config config = {
+        .directory = directory,
+        .interval = interval ? interval : DEFAULT_INTERVAL,
+        .ledger_size = ledger_size ? ledger_size : interval == 1 ? EXACT_LEDGER : DEFAULT_LEDGER,
+    };
+    hr_configure(&config);
+}
+
 __attribute__((constructor)) static void begin(void)
 {
+    hp_life = hp_is_preloaded() ? HP_PRELOADED : HP_IDLE;
+    if (hp_life == HP_IDLE)
+        return; /* dlopened: hp_control begins */
     hp_resolve();
     if (getauxval(AT_SECURE))
         return;
     char directory[4000];
     absolute_directory(directory, sizeof directory);
-    uint64_t interval = parse_size(getenv("HEAPTIDE_SAMPLE_INTERVAL"));
-    uint64_t ledger = parse_size(getenv("HEAPTIDE_LEDGER_SIZE"));
-    hr_config config = {
-        .directory = directory,
-        .interval = interval ? interval : DEFAULT_INTERVAL,
-        .ledger_size = ledger ? ledger : interval == 1 ? EXACT_LEDGER : DEFAULT_LEDGER,
-    };
     hp_resolve_operators();
     hr_load_unwinder();
     hp_forget_errors();
-    hr_configure(&config);
+    hp_configure(directory, parse_size(getenv("HEAPTIDE_SAMPLE_INTERVAL")), parse_size(getenv("HEAPTIDE_LEDGER_SIZE")));
 }
 
 __attribute__((destructor)) static void end(void) { hr_mark_exited(); }

@@ -4,10 +4,14 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
+#include <malloc.h>
+#include <stdlib.h>
 #include <stdint.h>
 #include <string.h>
 
+#include "attach.h"
 #include "heap_recorder.h"
+#include "redirect.h"
 
 /* ---- Early memory: dlsym may allocate before it has found malloc -------------------------------------------------- */
 
@@ -72,6 +76,8 @@ static void *find_by_hand(const char *name)
 /* "Next" is seen from the caller: in a program that wraps dlsym that is the wrapper, and next comes the probe itself. */
 static void *find_next(const char *name)
 {
+    if (hp_came_late())
+        return hp_definition(name); /* a library that was loaded late has nothing behind it */
     void *function = dlsym(RTLD_NEXT, name);
     return function && is_own(function) ? find_by_hand(name) : function;
 }
@@ -106,6 +112,18 @@ static void *no_block_1(size_t size) { (void)size; return errno = ENOMEM, NULL; 
 static void *no_block_2(size_t a, size_t b) { (void)a, (void)b; return errno = ENOMEM, NULL; }
 static int no_memalign(void **p, size_t a, size_t b) { (void)p, (void)a, (void)b; return ENOMEM; }
 
+hp_visible_allocator hp_visible = {malloc, memalign, realloc, free};
+
+static void find_visible(void)
+{
+    hp_visible = (hp_visible_allocator){
+        .malloc = (void *(*)(size_t))dlsym(RTLD_DEFAULT, "malloc"),
+        .memalign = (void *(*)(size_t, size_t))dlsym(RTLD_DEFAULT, "memalign"),
+        .realloc = (void *(*)(void *, size_t))dlsym(RTLD_DEFAULT, "realloc"),
+        .free = (void (*)(void *))dlsym(RTLD_DEFAULT, "free"),
+    };
+}
+
 void hp_resolve(void)
 {
     if (__atomic_load_n(&resolved, __ATOMIC_ACQUIRE) || __atomic_exchange_n(&resolving, 1, __ATOMIC_ACQ_REL))
@@ -122,6 +140,8 @@ void hp_resolve(void)
         .pvalloc = (void *(*)(size_t))find("pvalloc", no_block_1),
     };
     hp_next = found;
+    if (!hp_came_late()) /* else calls were led to the probe itself */
+        find_visible();
     __atomic_store_n(&resolved, 1, __ATOMIC_RELEASE);
 }
 

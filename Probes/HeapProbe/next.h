@@ -20,6 +20,16 @@ typedef struct hp_allocator {
 /* Until the first call these find the real functions and then forward; so the hot path tests nothing. */
 extern hp_allocator hp_next;
 
+/* What the program sees by these names: an allocator in the program itself, or earlier in LD_PRELOAD, else the probe. */
+typedef struct hp_visible_allocator {
+    void *(*malloc)(size_t);
+    void *(*memalign)(size_t, size_t);
+    void *(*realloc)(void *, size_t);
+    void (*free)(void *);
+} hp_visible_allocator;
+
+extern hp_visible_allocator hp_visible;
+
 void hp_resolve(void);
 void hp_resolve_operators(void);
 

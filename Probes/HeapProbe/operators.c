@@ -12,8 +12,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "attach.h"
 #include "heap_recorder.h"
 #include "next.h"
+#include "redirect.h"
 
 /* ---- Which kind -------------------------------------------------------------------------------------------------- */
 
@@ -112,7 +114,7 @@ static HP_COLD void *find_late_delete(void **slot)
         if (!slot->counted_here || hr_skip(size))                                                                      \
             return ((void *(*)parameters)slot->function)arguments;                                                     \
         void *block = ((void *(*)parameters)slot->function)arguments;                                                  \
-        hr_allocated(block, size, HR_CALLER);                                                                          \
+        hp_allocated(block, size, HR_CALLER);                                                                          \
         return block;                                                                                                  \
     }
 
@@ -122,7 +124,7 @@ static HP_COLD void *find_late_delete(void **slot)
     {                                                                                                                  \
         void *function = __atomic_load_n(&slot##name, __ATOMIC_RELAXED);                                               \
         if (HR_UNLIKELY(!function) && !(function = find_late_delete(&slot##name)))                                     \
-            return free(block);                                                                                        \
+            return hp_visible.free(block);                                                                             \
         if (hr_maybe_sampled(block) && !hp_forget(block))                                                              \
             return;                                                                                                    \
         ((void (*)parameters)function)arguments;                                                                       \
@@ -130,16 +132,16 @@ static HP_COLD void *find_late_delete(void **slot)
 
 typedef const void *nothrow;
 
-OPERATOR_NEW(_Znwm, (size_t size), (size), malloc(size))
-OPERATOR_NEW(_Znam, (size_t size), (size), malloc(size))
-OPERATOR_NEW(_ZnwmRKSt9nothrow_t, (size_t size, nothrow t), (size, t), malloc(size))
-OPERATOR_NEW(_ZnamRKSt9nothrow_t, (size_t size, nothrow t), (size, t), malloc(size))
-OPERATOR_NEW(_ZnwmSt11align_val_t, (size_t size, size_t a), (size, a), memalign(a, size))
-OPERATOR_NEW(_ZnamSt11align_val_t, (size_t size, size_t a), (size, a), memalign(a, size))
+OPERATOR_NEW(_Znwm, (size_t size), (size), hp_visible.malloc(size))
+OPERATOR_NEW(_Znam, (size_t size), (size), hp_visible.malloc(size))
+OPERATOR_NEW(_ZnwmRKSt9nothrow_t, (size_t size, nothrow t), (size, t), hp_visible.malloc(size))
+OPERATOR_NEW(_ZnamRKSt9nothrow_t, (size_t size, nothrow t), (size, t), hp_visible.malloc(size))
+OPERATOR_NEW(_ZnwmSt11align_val_t, (size_t size, size_t a), (size, a), hp_visible.memalign(a, size))
+OPERATOR_NEW(_ZnamSt11align_val_t, (size_t size, size_t a), (size, a), hp_visible.memalign(a, size))
 OPERATOR_NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, (size_t size, size_t a, nothrow t), (size, a, t),
-             memalign(a, size))
+             hp_visible.memalign(a, size))
 OPERATOR_NEW(_ZnamSt11align_val_tRKSt9nothrow_t, (size_t size, size_t a, nothrow t), (size, a, t),
-             memalign(a, size))
+             hp_visible.memalign(a, size))
 
 OPERATOR_DELETE(_ZdlPv, (void *block), (block))
 OPERATOR_DELETE(_ZdaPv, (void *block), (block))
@@ -156,27 +158,51 @@ OPERATOR_DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, (void *block, size_t a, not
 
 /* ---- Looking up -------------------------------------------------------------------------------------------------- */
 
+#define EACH_NEW(DO)                                                                                                   \
+    DO(_Znwm, false)                                                                                                   \
+    DO(_Znam, false)                                                                                                   \
+    DO(_ZnwmRKSt9nothrow_t, false)                                                                                     \
+    DO(_ZnamRKSt9nothrow_t, false)                                                                                     \
+    DO(_ZnwmSt11align_val_t, true)                                                                                     \
+    DO(_ZnamSt11align_val_t, true)                                                                                     \
+    DO(_ZnwmSt11align_val_tRKSt9nothrow_t, true)                                                                       \
+    DO(_ZnamSt11align_val_tRKSt9nothrow_t, true)
+
+#define EACH_DELETE(DO)                                                                                                \
+    DO(_ZdlPv)                                                                                                         \
+    DO(_ZdaPv)                                                                                                         \
+    DO(_ZdlPvm)                                                                                                        \
+    DO(_ZdaPvm)                                                                                                        \
+    DO(_ZdlPvRKSt9nothrow_t)                                                                                           \
+    DO(_ZdaPvRKSt9nothrow_t)                                                                                           \
+    DO(_ZdlPvSt11align_val_t)                                                                                          \
+    DO(_ZdaPvSt11align_val_t)                                                                                          \
+    DO(_ZdlPvmSt11align_val_t)                                                                                         \
+    DO(_ZdaPvmSt11align_val_t)                                                                                         \
+    DO(_ZdlPvSt11align_val_tRKSt9nothrow_t)                                                                            \
+    DO(_ZdaPvSt11align_val_tRKSt9nothrow_t)
+
 /* All at once: a look-up takes the loader's lock, which a dlopen holds while its constructors may wait for a thread that
  * comes to an operator for the first time. */
 static void find_all(void)
 {
-#define FIND_NEW(name, aligned) find_new(&slot##name, #name, aligned)
-#define FIND_DELETE(name) find_delete(&slot##name, #name)
-    FIND_NEW(_Znwm, false), FIND_NEW(_Znam, false);
-    FIND_NEW(_ZnwmRKSt9nothrow_t, false), FIND_NEW(_ZnamRKSt9nothrow_t, false);
-    FIND_NEW(_ZnwmSt11align_val_t, true), FIND_NEW(_ZnamSt11align_val_t, true);
-    FIND_NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, true), FIND_NEW(_ZnamSt11align_val_tRKSt9nothrow_t, true);
-    FIND_DELETE(_ZdlPv), FIND_DELETE(_ZdaPv), FIND_DELETE(_ZdlPvm), FIND_DELETE(_ZdaPvm);
-    FIND_DELETE(_ZdlPvRKSt9nothrow_t), FIND_DELETE(_ZdaPvRKSt9nothrow_t);
-    FIND_DELETE(_ZdlPvSt11align_val_t), FIND_DELETE(_ZdaPvSt11align_val_t);
-    FIND_DELETE(_ZdlPvmSt11align_val_t), FIND_DELETE(_ZdaPvmSt11align_val_t);
-    FIND_DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t), FIND_DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t);
+#define FIND_NEW(name, aligned) find_new(&slot##name, #name, aligned);
+#define FIND_DELETE(name) find_delete(&slot##name, #name);
+    EACH_NEW(FIND_NEW)
+    EACH_DELETE(FIND_DELETE)
     hp_forget_errors();
 }
 
-/* Before main, where the program has a C++ runtime from the start. */
+/* Before main, where the program has a C++ runtime from the start; or when the probe is attached. */
 void hp_resolve_operators(void)
 {
-    if (dlsym(RTLD_NEXT, "_Znwm"))
+    if (hp_came_late() ? hp_definition("_Znwm") : dlsym(RTLD_NEXT, "_Znwm"))
         find_all();
 }
+
+#define NEW_ENTRY(name, aligned) {#name, (void *)name, &slot##name.function},
+#define DELETE_ENTRY(name) {#name, (void *)name, &slot##name},
+const hp_entry hp_operator_news[] = {EACH_NEW(NEW_ENTRY)};
+const hp_entry hp_operator_deletes[] = {EACH_DELETE(DELETE_ENTRY)};
+const size_t hp_operator_new_count = sizeof hp_operator_news / sizeof *hp_operator_news;
+const size_t hp_operator_delete_count = sizeof hp_operator_deletes / sizeof *hp_operator_deletes;

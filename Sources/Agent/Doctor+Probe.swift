@@ -1,3 +1,4 @@
+import Attach
 import CLinux
 import Glibc
 import HeapLedger
@@ -34,6 +35,16 @@ extension Doctor {
             sampling.hasUnwinder
                 ? "loaded by the probe"
                 : "libunwind.so.8 is not installed, so that stacks have one frame: install libunwind8")
+    }
+
+    /// Whether the probe can be brought into the process as it runs.
+    static func attach(_ pid: Int32, _ given: String?, _ diagnosis: inout Diagnosis) {
+        guard let probe = Probe.locate(given) else { return }
+        if let obstacle = Attachment(pid: pid).obstacle(probe: probe) {
+            diagnosis.add("attach", .missing, obstacle.description)
+        } else {
+            diagnosis.add("attach", .ok, "possible: heaptide attach \(pid)")
+        }
     }
 
     /// What the program and the loader wrote to standard error.

@@ -62,7 +62,7 @@ public enum Doctor {
         ledgers(in: folder, &diagnosis)
         lockedMemory(&diagnosis)
         yama(&diagnosis)
-        if let pid { try process(pid, folder, files, &diagnosis) }
+        if let pid { try process(pid, folder, probe, files, &diagnosis) }
         return diagnosis
     }
 
@@ -147,7 +147,7 @@ public enum Doctor {
     // MARK: One process
 
     private static func process(
-        _ pid: Int32, _ folder: String, _ files: ProcFS, _ diagnosis: inout Diagnosis
+        _ pid: Int32, _ folder: String, _ probe: String?, _ files: ProcFS, _ diagnosis: inout Diagnosis
     ) throws(AgentError) {
         let memory: ProcessMemory
         do { memory = try files.process(pid) } catch { throw AgentError(.processUnreadable, "\(error)") }
@@ -173,6 +173,7 @@ public enum Doctor {
                 "ledger", .missing,
                 "none in \(folder): its allocations are not recorded.\(obstacle) Start it by `heaptide run`, or name "
                     + "the folder with --ledgers")
+            attach(pid, probe, &diagnosis)
         }
     }
 }

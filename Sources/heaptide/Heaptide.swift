@@ -18,9 +18,8 @@ struct Heaptide: ParsableCommand {
             """,
         version: "heaptide \(version)",
         subcommands: [
-            Run.self, Attend.self, TakeSnapshot.self, Analyze.self, Symbolize.self, Examine.self, TellProbe.self,
-            Version.self,
-            PerformCapture.self, Post.self,
+            Run.self, Attend.self, Attach.self, TellProbe.self, TakeSnapshot.self, Analyze.self, Symbolize.self,
+            Examine.self, Version.self, PerformCapture.self, Post.self,
         ])
 }
 

@@ -97,7 +97,11 @@ struct Examine: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
         abstract: "Say what this machine and these permissions allow.",
-        discussion: "Example: heaptide doctor 4711")
+        discussion: """
+            Example: heaptide doctor 4711
+
+            Of a process it also says whether the probe can be attached to it.
+            """)
 
     @Argument(help: ArgumentHelp("A process to look at as well.", valueName: "PID"))
     var pid: Int32?

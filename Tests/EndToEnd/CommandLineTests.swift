@@ -6,7 +6,7 @@ import Testing
 @Suite struct CommandLineTests {
     private func heaptide(_ arguments: String...) throws -> Finished { try run(Products.heaptide, arguments) }
 
-    @Test(arguments: ["run", "agent", "snapshot", "analyze", "doctor"])
+    @Test(arguments: ["run", "agent", "attach", "snapshot", "analyze", "doctor"])
     func helpOfEachCommandHasAnExample(_ name: String) throws {
         let command = try heaptide(name, "--help")
         #expect(command.status == 0)

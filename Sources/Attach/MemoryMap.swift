@@ -1,0 +1,67 @@
+/// One line of /proc/PID/maps.
+struct Mapping: Equatable {
+    var start: UInt64
+    var end: UInt64
+    var isReadable, isWritable, isExecutable: Bool
+    var offset: UInt64
+    var inode: UInt64
+    /// As the process named it when it mapped it, in its own mount namespace; without ` (deleted)`.
+    var path: String
+
+    /// nil where the line is none.
+    init?(_ line: Substring) {
+        let fields = line.split(separator: " ", maxSplits: 5, omittingEmptySubsequences: true)
+        guard fields.count >= 5 else { return nil }
+        let range = fields[0].split(separator: "-")
+        guard range.count == 2, let start = UInt64(range[0], radix: 16), let end = UInt64(range[1], radix: 16),
+            let offset = UInt64(fields[2], radix: 16), let inode = UInt64(fields[4])
+        else { return nil }
+        self.start = start
+        self.end = end
+        self.offset = offset
+        self.inode = inode
+        isReadable = fields[1].hasPrefix("r")
+        isWritable = fields[1].dropFirst().hasPrefix("w")
+        isExecutable = fields[1].dropFirst(2).hasPrefix("x")
+        let path = fields.count > 5 ? fields[5].drop { $0 == " " } : ""
+        self.path = String(path).withoutDeletedMark
+    }
+
+    var isFile: Bool { path.hasPrefix("/") && inode != 0 }
+    func contains(_ address: UInt64) -> Bool { start <= address && address < end }
+}
+
+/// What a process has mapped.
+struct MemoryMap {
+    let mappings: [Mapping]
+
+    init(_ text: String) { mappings = text.split(separator: "\n").compactMap { Mapping($0) } }
+
+    init?(of pid: Int32) {
+        guard let text = text(of: "/proc/\(pid)/maps") else { return nil }
+        self.init(text)
+    }
+
+    func mapping(at address: UInt64) -> Mapping? {
+        var low = 0
+        var high = mappings.count
+        while low < high {
+            let middle = (low + high) / 2
+            if mappings[middle].end <= address { low = middle + 1 } else { high = middle }
+        }
+        return low < mappings.count && mappings[low].contains(address) ? mappings[low] : nil
+    }
+
+    /// The start of each mapped file's image: where its first bytes are.
+    var images: [Mapping] {
+        mappings.filter { $0.isFile && $0.offset == 0 && $0.isReadable }
+    }
+
+}
+
+func fileName(_ path: String) -> Substring { path.split(separator: "/").last ?? "" }
+
+extension String {
+    /// The kernel marks the name of a file that is no more.
+    var withoutDeletedMark: String { hasSuffix(" (deleted)") ? String(dropLast(" (deleted)".count)) : self }
+}
