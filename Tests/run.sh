@@ -48,6 +48,7 @@ if [[ ${1:-} == --full ]]; then
     count Tests/EndToEnd/checks/soak.py 600
     count Tests/EndToEnd/checks/killed.py 10 50
     count Tests/EndToEnd/checks/attach.py 100 100
+    count Tests/EndToEnd/checks/capture.py 5
     count Tests/EndToEnd/checks/bad-input.py 10000
     count Tests/Benchmarks/agent.py
     count Tests/Benchmarks/peers.py

@@ -12,13 +12,13 @@
 #define LONGEST_CHAIN 64u
 
 uint64_t hr_async_job_run;
-static hr_code_object runtime; /* the library that it is in */
+static hr_code_object runtime; /* the library that it is in; none where the program itself holds it */
 static uint64_t runner_call;   /* return address behind the call that starts a job; learnt from a stack */
 
 void hr_async_chain_load(void)
 {
     uint64_t address = (uint64_t)(uintptr_t)dlsym(RTLD_DEFAULT, "swift_job_run");
-    if (address && hr_code_object_at(address, &runtime))
+    if (address ? hr_code_object_at(address, &runtime) : (address = hr_program_function("swift_job_run")) != 0)
         hr_async_job_run = address;
 }
 
@@ -30,7 +30,7 @@ uint32_t hr_async_frame(const hr_walk *walk)
     uint64_t ip = hr_walk_frame(walk, 0)->ip, inner = hr_walk_frame(walk, 1)->ip;
     if (ip == HR_LOAD(runner_call))
         return 1;
-    if (ip - hr_async_job_run >= 512 || !is_runtime(inner))
+    if (ip - hr_async_job_run >= 512 || (runtime.end && !is_runtime(inner)))
         return 0;
     HR_STORE(runner_call, inner);
     return 2;

@@ -26,7 +26,17 @@ uint64_t hr_clock(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-void hr_remember_stderr(void) { stderr_known = fstat(2, &stderr_at_start) == 0; }
+/* Shared with all children, so that a server whose workers may not record says so once and not for each. */
+static uint32_t *has_said;
+
+void hr_remember_stderr(void)
+{
+    stderr_known = fstat(2, &stderr_at_start) == 0;
+    if (has_said)
+        return;
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    has_said = page == MAP_FAILED ? NULL : page;
+}
 
 void hr_say(const char *what, const char *detail)
 {
@@ -35,6 +45,8 @@ void hr_say(const char *what, const char *detail)
     /* A daemon may have closed it and opened something precious in its place. */
     if (!stderr_known || fstat(2, &now) != 0 || now.st_dev != stderr_at_start.st_dev
         || now.st_ino != stderr_at_start.st_ino)
+        return;
+    if (has_said && __atomic_exchange_n(has_said, 1, __ATOMIC_RELAXED))
         return;
     int length = snprintf(line, sizeof line, "heaptide-probe: %s%s%s; this process is not recorded\n", what,
                           detail[0] ? ": " : "", detail);

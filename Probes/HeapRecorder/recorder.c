@@ -34,7 +34,8 @@ static int configured_pid;
 static uint64_t threads; /* that ever allocated */
 static uint64_t missed; /* samples that came while the ledger was being made */
 
-#define NEVER (UINT64_C(1) << 62) /* a countdown that does not end */
+#define LOADING_NOTICED_NS UINT64_C(50000000)
+#define SELDOM (UINT64_C(64) << 20) /* bytes after which a thread of an unrecorded process looks whether that has changed */
 
 void hr_configure(const hr_config *config)
 {
@@ -215,6 +216,17 @@ static uint32_t site_of_caller(uint64_t caller)
     return hr_site_intern(hr_stack_hash(&caller, 1), &caller, 1, HL_SITE_NO_UNWINDER);
 }
 
+/* A library that took an unloaded one's place may call from the same addresses: those stacks are known, and wrong. Asking
+ * the loader takes its lock, so this is for now and then. */
+static void notice_loading(uint64_t now)
+{
+    static uint64_t last;
+    uint64_t before = HR_LOAD(last);
+    if (now - before > LOADING_NOTICED_NS
+        && __atomic_compare_exchange_n(&last, &before, now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        hr_modules_refresh();
+}
+
 static void sample(hr_thread *self, void *block, size_t size, uint64_t caller)
 {
     uint64_t interval = due(self, size);
@@ -222,7 +234,7 @@ static void sample(hr_thread *self, void *block, size_t size, uint64_t caller)
         return;
     if (!recording()) {
         if (HR_LOAD(fork_page.phase) == INERT)
-            self->remaining = NEVER;
+            self->remaining = SELDOM;
         return;
     }
     hl_header *header = hr_ledger_now.header;
@@ -232,6 +244,7 @@ static void sample(hr_thread *self, void *block, size_t size, uint64_t caller)
         return;
     }
     uint64_t began = hr_clock(), now = began - header->start_monotonic_ns;
+    notice_loading(now);
     uint64_t learnt = HR_LOAD(header->frames_learnt) + HR_LOAD(header->sites_used);
     uint32_t site = hr_has_stack_room() ? site_of_stack(caller) : site_of_caller(caller);
     record(block, size, hr_weight(size, interval), site, now);

@@ -22,9 +22,9 @@ import Testing
         (7701, ["store(_:)", "handler(_:)", "router(_:)", "server(_:)", "closure #1 in static Chain.main()"]),
     ]
 
-    @Test(arguments: ["-O", "-Onone"])
-    func awaitingFunctionsAreOnTheStack(optimization: String) throws {
-        let probed = try Probed(swift: Self.program, flags: [optimization])
+    @Test(arguments: ["-O", "-Onone", "-O -static-stdlib"])
+    func awaitingFunctionsAreOnTheStack(flags: String) throws {
+        let probed = try Probed(swift: Self.program, flags: flags.split(separator: " ").map(String.init))
         #expect(try probed.run().output == "95822\n")
         let profile = try #require(try probed.profiles().first)
         var symbolicator = Symbolicator()

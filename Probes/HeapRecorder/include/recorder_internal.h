@@ -77,6 +77,8 @@ void hr_async_chain_load(void);
 extern uint64_t hr_async_job_run; /* the runtime's swift_job_run, or 0: no concurrency here */
 /* How many steps ago the walk was at the one async frame on the stack, where it has now come to Swift's job runner; else 0. */
 uint32_t hr_async_frame(const hr_walk *walk);
+/* program_symbol.c: its address, or 0. */
+uint64_t hr_program_function(const char *name);
 /* Those that await it, innermost first; 0 where the contexts cannot be trusted. */
 uint32_t hr_async_chain(const hr_registers *frame, uint64_t *frames, uint32_t room);
 

@@ -4,7 +4,7 @@
 redis-server, whose allocator is jemalloc, is filled with random keys until its limit comes near: the snapshot has to
 name its key-setting functions. sqlite3, python3, nginx, a Swift service on hummingbird and a program that throws 100,000
 C++ exceptions, half of them inside a library that it loads and unloads, have to behave the same with and without the
-probe.
+probe. The handler of the Swift service that leaks has to be named, though it only awaits who allocates.
 
     Tests/EndToEnd/checks/programs.py [REDIS-RUNS]     default 1
 """
@@ -40,6 +40,30 @@ def redis(number):
     setters = [name for name in names if SETS_A_KEY.match(name)]
     check(setters, f"redis: first suspect's stack runs through {', '.join(setters) or 'no key-setting function'}")
     note("stack: " + " < ".join(names[:14]))
+
+
+# A Swift service whose handlers are async
+
+
+def awaited_handler():
+    """The handler that leaks awaits an actor: it is on no physical stack when memory is allocated."""
+    log, file, folder = work / "api.log", work / "api.heaptide", work / "ledgers-api"
+    server = start(BUILD / "activity-api", "--port", 0, log=log, env=with_probe(folder))
+    listens = wait_for(lambda: re.search(r"^listening on (\d+)\n", log.read_text()), 10)
+    if not check(listens, "activity-api: listens"):
+        return
+    requests = ROOT / "Tests/Benchmarks/workloads/activity.lua"
+    run("wrk", "-t", 1, "-c", 8, "-d", "13s", "-s", requests, f"http://127.0.0.1:{listens.group(1)}", check=True)
+    taken = run(HEAPTIDE, "snapshot", server.pid, "--output", file, "--ledgers", folder)
+    stop(server)
+    if not check(taken.returncode == 0, f"activity-api: snapshot taken {taken.stderr.strip()}"):
+        return
+    suspect = first_suspect(analyze(file))
+    names = [frame["function"] for frame in suspect["stack"]] if suspect else []
+    check(
+        any("ActivityHandler.record" in name for name in names),
+        f"activity-api: the handler that awaits is on the first suspect's stack: {' < '.join(names[:6])}",
+    )
 
 
 # The same with and without
@@ -201,6 +225,7 @@ compare("sqlite3", outcome("sqlite3", ":memory:", SQLITE))
 compare("python3", outcome("/usr/bin/python3", work / "program.py"))
 compare("nginx", nginx)
 compare("activity-api", activity_api)
+awaited_handler()
 exceptions = build_exceptions()
 compare("exceptions", outcome(*exceptions))
 compare("exceptions-exact", outcome(*exceptions), interval=1)
