@@ -71,7 +71,7 @@ enum {
 
 /* hl_header.flags */
 enum {
-    HL_FLAG_LOCKED = 1,     /* the file's pages are locked in memory, from its first second on */
+    HL_FLAG_LOCKED = 1,     /* the file's pages are locked in memory, which is soon after the start */
     HL_FLAG_UNWINDER = 2    /* libunwind was loaded */
 };
 
