@@ -16,44 +16,12 @@
 #include <unistd.h>
 
 hr_ledger hr_ledger_now;
-static struct stat stderr_at_start;
-static bool stderr_known;
 
 uint64_t hr_clock(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-/* Shared with all children, so that a server whose workers may not record says so once and not for each. */
-static uint32_t *has_said;
-
-void hr_remember_stderr(void)
-{
-    stderr_known = fstat(2, &stderr_at_start) == 0;
-    if (has_said)
-        return;
-    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    has_said = page == MAP_FAILED ? NULL : page;
-}
-
-void hr_say(const char *what, const char *detail)
-{
-    struct stat now;
-    static char line[5000]; /* said by the one thread that opens the ledger; stacks may be small */
-    /* A daemon may have closed it and opened something precious in its place. */
-    if (!stderr_known || fstat(2, &now) != 0 || now.st_dev != stderr_at_start.st_dev
-        || now.st_ino != stderr_at_start.st_ino)
-        return;
-    if (has_said && __atomic_exchange_n(has_said, 1, __ATOMIC_RELAXED))
-        return;
-    int length = snprintf(line, sizeof line, "heaptide-probe: %s%s%s; this process is not recorded\n", what,
-                          detail[0] ? ": " : "", detail);
-    if (length > 0) {
-        ssize_t ignored = write(2, line, (size_t)length < sizeof line ? (size_t)length : sizeof line - 1);
-        (void)ignored;
-    }
 }
 
 /* ---- Where it stands ------------------------------------------------------------------------------------------- */
@@ -265,32 +233,6 @@ static bool open_ledger(void)
     hr_ledger_now = next;
     hr_modules_refresh();
     __atomic_store_n(&next.header->magic, HL_MAGIC, __ATOMIC_RELEASE);
-    return true;
-}
-
-/* ---- Settling in ----------------------------------------------------------------------------------------------- */
-
-#define SETTLES_AFTER UINT64_C(20000000) /* many processes are over by then, and need not pay for it */
-#define PIECE (UINT64_C(128) << 10)      /* 60 µs (measured on ext4), once for each piece */
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 /* from Linux 5.14 on */
-#endif
-
-/* The first write to each page of a shared file mapping is a fault of some microseconds, and unlocked, a large ledger
- * stalls its writer while the cgroup reclaims (measured: 8 ms a write). */
-bool hr_ledger_settle(uint64_t now)
-{
-    hr_ledger *ledger = &hr_ledger_now;
-    if (HR_LIKELY(HR_LOAD(ledger->settled) >= ledger->mapped) || now < SETTLES_AFTER)
-        return false;
-    uint64_t at = HR_ADD(ledger->settled, PIECE);
-    if (at >= ledger->mapped || ledger->mapped > HL_LOCK_MAX)
-        return false;
-    uint64_t rest = ledger->mapped - at;
-    madvise((uint8_t *)ledger->header + at, rest < PIECE ? rest : PIECE, MADV_POPULATE_WRITE);
-    if (rest <= PIECE && mlock(ledger->header, ledger->mapped) == 0)
-        __atomic_fetch_or(&ledger->header->flags, HL_FLAG_LOCKED, __ATOMIC_RELAXED);
     return true;
 }
 

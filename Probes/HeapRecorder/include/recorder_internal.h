@@ -36,11 +36,11 @@ static inline uint64_t hr_now(void) { return hr_clock() - hr_ledger_now.header->
 /* ledger_file.c: makes, reserves and maps the file; false (and one line on standard error) where it cannot. */
 bool hr_ledger_open(void);
 void hr_ledger_unmap(void);
-/* The ledger of a process that has come to stay is faulted in for writing piece by piece, and locked. True: did a piece. */
+/* ledger_settle.c: makes writing to it cheap, piece by piece as samples come. True: did a piece. */
 bool hr_ledger_settle(uint64_t now);
 /* ledger_folder.c: removes what ended processes left, where there is much of it. */
 void hr_folder_sweep(const char *path);
-/* One line on standard error, if that still is what it was at the start. */
+/* say.c: one line on standard error, if that still is what it was at the start. */
 void hr_say(const char *what, const char *detail);
 void hr_remember_stderr(void);
 

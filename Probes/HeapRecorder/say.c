@@ -1,0 +1,41 @@
+/* The one thing that the probe may say to people: why it does not record. */
+#define _GNU_SOURCE
+#include "recorder_internal.h"
+
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct stat stderr_at_start;
+static bool stderr_known;
+
+/* Shared with all children, so that a server whose workers may not record says so once and not for each. */
+static uint32_t *has_said;
+
+void hr_remember_stderr(void)
+{
+    stderr_known = fstat(2, &stderr_at_start) == 0;
+    if (has_said)
+        return;
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    has_said = page == MAP_FAILED ? NULL : page;
+}
+
+void hr_say(const char *what, const char *detail)
+{
+    struct stat now;
+    static char line[5000]; /* said by the one thread that opens the ledger; stacks may be small */
+    /* A daemon may have closed it and opened something precious in its place. */
+    if (!stderr_known || fstat(2, &now) != 0 || now.st_dev != stderr_at_start.st_dev
+        || now.st_ino != stderr_at_start.st_ino)
+        return;
+    if (has_said && __atomic_exchange_n(has_said, 1, __ATOMIC_RELAXED))
+        return;
+    int length = snprintf(line, sizeof line, "heaptide-probe: %s%s%s; this process is not recorded\n", what,
+                          detail[0] ? ": " : "", detail);
+    if (length > 0) {
+        ssize_t ignored = write(2, line, (size_t)length < sizeof line ? (size_t)length : sizeof line - 1);
+        (void)ignored;
+    }
+}
