@@ -42,11 +42,12 @@ static const hp_entry loaders[] = {
 };
 
 /* What frees goes first: a sampled block whose free passes the probe by would be a leak that is none. */
-static uint64_t redirect_all(void)
+static uint64_t redirect_all(bool may_look_up)
 {
     uint64_t slots = hp_redirect(loaders, sizeof loaders / sizeof *loaders);
     slots += hp_redirect(hp_c_frees, hp_c_free_count) + hp_redirect(hp_c_allocations, hp_c_allocation_count);
-    hp_resolve_operators(); /* finds out whether they call malloc, whose slots must lead here by then */
+    if (may_look_up) /* finds out whether they call malloc, whose slots must lead here by then */
+        hp_resolve_operators();
     slots += hp_redirect(hp_operator_deletes, hp_operator_delete_count);
     return slots + hp_redirect(hp_operator_news, hp_operator_new_count);
 }
@@ -60,8 +61,9 @@ static uint64_t restore_all(void)
 }
 
 /* Where something was loaded since the last time. A forked child must not ask the loader by itself: another thread may
- * have held its lock at the fork. */
-static void look_for_loads(void)
+ * have held its lock at the fork. From within an allocation nothing is looked up: a thread in dlopen holds the lock for
+ * that as long as its constructors run, and these may wait for the one that allocates. */
+static void look_for_loads(bool may_look_up)
 {
     int error = errno;
     if (__atomic_load_n(&hp_life, __ATOMIC_ACQUIRE) == HP_ATTACHED && getpid() == attached_pid) {
@@ -70,7 +72,7 @@ static void look_for_loads(void)
             __atomic_store_n(&looks_left, 3, __ATOMIC_RELAXED); /* one may be loading still, and cannot be led yet */
         if (__atomic_load_n(&looks_left, __ATOMIC_RELAXED) > 0) {
             __atomic_fetch_sub(&looks_left, 1, __ATOMIC_RELAXED);
-            redirect_all();
+            redirect_all(may_look_up);
         }
     }
     errno = error;
@@ -85,7 +87,7 @@ static void look_now_and_then(void)
     uint64_t time = (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
     if (time >= due
         && __atomic_compare_exchange_n(&next_look, &due, time + SECOND, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        look_for_loads();
+        look_for_loads(false);
 }
 
 /* The library that dlopen is called from may have a search path of its own: then it must be the caller, and what was
@@ -123,28 +125,27 @@ static bool must_be_called_from(const void *address, const char *file)
 #define TAIL_CALL
 #endif
 
+static void *after_loading(void *library)
+{
+    if (hp_enter_gate()) {
+        look_for_loads(true);
+        hp_leave_gate();
+    }
+    return library;
+}
+
 static void *attached_dlopen(const char *file, int mode)
 {
     if (must_be_called_from(__builtin_return_address(0), file))
         TAIL_CALL return real_dlopen(file, mode);
-    void *library = real_dlopen(file, mode);
-    if (hp_enter_gate()) {
-        look_for_loads();
-        hp_leave_gate();
-    }
-    return library;
+    return after_loading(real_dlopen(file, mode));
 }
 
 static void *attached_dlmopen(Lmid_t space, const char *file, int mode)
 {
     if (must_be_called_from(__builtin_return_address(0), file))
         TAIL_CALL return real_dlmopen(space, file, mode);
-    void *library = real_dlmopen(space, file, mode);
-    if (hp_enter_gate()) {
-        look_for_loads();
-        hp_leave_gate();
-    }
-    return library;
+    return after_loading(real_dlmopen(space, file, mode));
 }
 
 /* ---- The gate ---------------------------------------------------------------------------------------------------- */
@@ -212,19 +213,13 @@ static uint32_t detach(hp_request *request)
     return HP_DONE;
 }
 
-/* Before any slot leads here, by a sample that counts for nothing: the program's threads do not wait for a ledger that one
- * of them makes, and what they allocated meanwhile would be missing. */
+/* Before any slot leads here: the program's threads do not wait for a ledger that one of them makes, and what they
+ * allocated meanwhile would be missing. */
 static bool open_ledger(hp_request *request)
 {
-    static char block[16] __attribute__((aligned(16)));
-    uint64_t here = (uint64_t)(uintptr_t)&hp_control;
-    for (int tries = 0; tries < 20 && !hr_ledger_path()[0]; tries++) {
-        hr_record(block, 0, 0, &here, 1, 0);
-        hp_freed(block);
-        struct timespec pause = {.tv_nsec = 1000000}; /* one that still has a pointer to our malloc makes it just now */
-        if (!hr_ledger_path()[0])
-            nanosleep(&pause, NULL);
-    }
+    struct timespec pause = {.tv_nsec = 1000000}; /* one that still has a pointer to our malloc makes it just now */
+    for (int tries = 0; tries < 20 && !hr_begin(); tries++)
+        nanosleep(&pause, NULL);
     strncpy(request->place, hr_ledger_path(), sizeof request->place - 1);
     return request->place[0] != 0;
 }
@@ -249,8 +244,9 @@ static uint32_t attach(hp_request *request)
         return HP_NO_LEDGER;
     }
     hr_self.inside++;
-    request->slots = redirect_all();
+    request->slots = redirect_all(true);
     hr_self.inside--;
+    hp_forget_errors(); /* of look-ups in vain: the interrupted thread did not make them */
     __atomic_store_n(&hp_life, HP_ATTACHED, __ATOMIC_RELEASE);
     return HP_DONE;
 }

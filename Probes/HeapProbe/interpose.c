@@ -135,11 +135,16 @@ PAGED(pvalloc)
 
 /* ---- What an attached probe leads here --------------------------------------------------------------------------- */
 
-static void *real_reallocarray; /* ours calls realloc */
+/* Ours call realloc and free. */
+static void *real_reallocarray, *real_free_sized, *real_free_aligned_sized;
+void free_sized(void *block, size_t size); /* C23: not every libc declares them */
+void free_aligned_sized(void *block, size_t alignment, size_t size);
 
 #define ENTRY(name) {#name, (void *)name, (void **)&hp_next.name}
 const hp_entry hp_c_frees[] = {
     ENTRY(free), ENTRY(realloc), {"reallocarray", (void *)reallocarray, &real_reallocarray},
+    {"free_sized", (void *)free_sized, &real_free_sized},
+    {"free_aligned_sized", (void *)free_aligned_sized, &real_free_aligned_sized},
 };
 const hp_entry hp_c_allocations[] = {
     ENTRY(malloc),   ENTRY(calloc), ENTRY(posix_memalign), ENTRY(aligned_alloc),

@@ -40,21 +40,11 @@ typedef struct context {
     uint64_t parent, resume;
 } context;
 
-/* A task's contexts lie close together, so that one question mostly serves for the whole chain. */
-static bool can_read(uint64_t address, uint64_t *known_page)
-{
-    if (*known_page == address >> 12)
-        return true;
-    if ((address & 7) || !hr_is_readable((const void *)address))
-        return false;
-    *known_page = address >> 12;
-    return true;
-}
-
-/* What lies there is a context only if its second word is the first instruction of a function. */
+/* A task's contexts lie close together, so that one question mostly serves for the whole chain. What lies there is a context only if its second word is the first instruction of a function. */
 static bool read_context(uint64_t address, context *context, uint64_t *known_page)
 {
-    if ((address & 7) || !can_read(address, known_page) || !can_read(address + 8, known_page))
+    if ((address & 7) || !hr_page_is_readable(address, known_page)
+        || !hr_page_is_readable(address + 8, known_page))
         return false;
     context->parent = ((const uint64_t *)address)[0];
     context->resume = ((const uint64_t *)address)[1];
@@ -75,16 +65,18 @@ static bool own_context(const hr_registers *frame, context *own, uint64_t *known
     return has_register || has_frame;
 }
 
-uint32_t hr_async_chain(const hr_registers *frame, uint64_t *frames, uint32_t room)
+uint32_t hr_async_chain(const hr_registers *frame, uint64_t *frames, uint32_t room, bool *is_whole)
 {
     context context;
     uint32_t depth = 0;
     uint64_t known_page = UINT64_MAX;
     if (!own_context(frame, &context, &known_page))
         return 0;
-    while (depth < room && depth < LONGEST_CHAIN && !is_runtime(context.resume)) {
+    *is_whole = false;
+    while (depth < room && depth < LONGEST_CHAIN && !(*is_whole = is_runtime(context.resume))) {
         frames[depth++] = context.resume + 1; /* as a return address: readers look up the byte before */
-        if (!read_context(context.parent, &context, &known_page))
+        *is_whole = context.parent == 0; /* a task's own */
+        if (*is_whole || !read_context(context.parent, &context, &known_page))
             break;
     }
     return depth;

@@ -8,29 +8,35 @@
 hr_rule_entry hr_rules[HR_RULE_SETS * HR_RULE_WAYS] __attribute__((aligned(64)));
 uint64_t hr_rules_generation;
 
-static void publish(hr_rule_entry *set, uint64_t key, hr_rule rule)
+/* True where it took a free place, or a stale one. */
+static bool publish(hr_rule_entry *set, uint64_t key, hr_rule rule)
 {
     static uint32_t turn;
     hr_rule_entry *victim = &set[HR_ADD(turn, 1) % HR_RULE_WAYS];
-    for (uint32_t way = 0; way < HR_RULE_WAYS; way++)
-        if (HR_LOAD(set[way].key) == 0 || HR_LOAD(set[way].key) >> 48 != key >> 48)
-            victim = &set[way];
+    bool is_free = false;
+    for (uint32_t way = 0; way < HR_RULE_WAYS && !is_free; way++) {
+        uint64_t other = HR_LOAD(set[way].key);
+        is_free = other == 0 || other >> 48 != key >> 48;
+        victim = is_free ? &set[way] : victim;
+    }
     uint64_t old = HR_LOAD(victim->key), word;
     memcpy(&word, &rule, sizeof word);
     if (old == UINT64_MAX
         || !__atomic_compare_exchange_n(&victim->key, &old, UINT64_MAX, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-        return; /* another thread is at it */
+        return false; /* another thread is at it */
     __atomic_store_n(&victim->rule, word, __ATOMIC_RELEASE);
     __atomic_store_n(&victim->key, key, __ATOMIC_RELEASE);
+    return is_free;
 }
 
 __attribute__((noinline)) hr_rule hr_rule_missing(uint64_t ip, bool exact)
 {
     if (hr_is_loader_barred())
         return (hr_rule){.kind = HR_RULE_UNKNOWN};
+    uint64_t key = hr_rule_key(ip, exact); /* of the code that is there before it is looked at */
     hr_rule rule = hr_rule_learn(ip, exact);
-    publish(hr_rule_set(ip), hr_rule_key(ip, exact), rule);
-    HR_ADD(hr_ledger_now.header->frames_learnt, 1);
+    if (publish(hr_rule_set(ip), key, rule))
+        HR_ADD(hr_ledger_now.header->frames_learnt, 1);
     return rule;
 }
 

@@ -74,8 +74,10 @@ void hr_pace(uint64_t now, uint64_t cost)
     uint64_t counted = cost < LARGEST_COST ? cost : LARGEST_COST;
     uint64_t spent = HR_ADD(window.cost, counted) + counted;
     bool many = samples == WINDOW_SAMPLES || (spent >= WINDOW_COST && spent - counted < WINDOW_COST);
-    bool stalls = cost > SLOW_NS && HR_ADD(window.slow, 1) + 1 >= FEWEST_SLOW
-        && HR_ADD(window.stalled, cost) + cost >= 2 * WINDOW_COST;
+    bool is_slow = cost > SLOW_NS;
+    uint32_t slow = HR_ADD(window.slow, is_slow) + is_slow;
+    uint64_t stalled = HR_ADD(window.stalled, is_slow ? cost : 0) + cost;
+    bool stalls = is_slow && slow >= FEWEST_SLOW && stalled >= 2 * WINDOW_COST;
     if (many || stalls) {
         HR_ADD(header->paced, 1);
         if (stalls)

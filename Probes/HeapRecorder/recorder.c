@@ -234,7 +234,7 @@ static void sample(hr_thread *self, void *block, size_t size, uint64_t caller)
         return;
     if (!recording()) {
         if (HR_LOAD(fork_page.phase) == INERT)
-            self->remaining = SELDOM;
+            self->remaining = SELDOM, self->interval = 0; /* so that the one after that many is no sample */
         return;
     }
     hl_header *header = hr_ledger_now.header;
@@ -265,6 +265,8 @@ void hr_allocated(void *block, size_t size, uint64_t caller)
     errno = error;
 }
 
+bool hr_begin(void) { return configured && recording(); }
+
 void hr_record(void *block, size_t size, double weight, const uint64_t *frames, uint32_t depth, uint32_t flags)
 {
     if (recording())
@@ -275,10 +277,12 @@ void hr_record(void *block, size_t size, double weight, const uint64_t *frames, 
 
 hr_taken hr_take(const void *block)
 {
-    hr_taken taken = {.block = block};
+    hr_taken taken = {.found = false};
     if (__atomic_load_n(&fork_page.phase, __ATOMIC_ACQUIRE) == RECORDING
         && (wiped_on_fork || hr_ledger_now.pid == getpid()))
         taken.found = hr_sample_remove(block, &taken.sample);
+    if (taken.found)
+        HR_TAP_FREE(block); /* now: another thread may be handed the address, and tell it, before it is booked */
     return taken;
 }
 
@@ -287,7 +291,6 @@ void hr_freed(const hr_taken *taken)
     const hl_sample *s = &taken->sample;
     if (!taken->found || s->site >= hr_ledger_now.header->sites_capacity)
         return;
-    HR_TAP_FREE(taken->block);
     uint64_t now = hr_now();
     hr_site_freed(s->site, hr_sample_weight(s), s->size, s->birth_ns, now);
     HR_ADD(hr_ledger_now.header->samples_freed, 1);
@@ -296,6 +299,7 @@ void hr_freed(const hr_taken *taken)
 
 void hr_put_back(const void *block, const hr_taken *taken)
 {
-    if (taken->found)
-        hr_sample_insert(block, &taken->sample);
+    if (!taken->found || !hr_sample_insert(block, &taken->sample))
+        return;
+    HR_TAP_ALLOC(block, taken->sample.size, (uint64_t)(hr_sample_weight(&taken->sample) * (double)taken->sample.size));
 }

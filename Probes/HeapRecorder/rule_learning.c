@@ -48,6 +48,7 @@ typedef struct question {
     uint64_t ip;
     hr_code_object object;
     uint64_t known_page; /* that can be read: the tables lie close together, and a file's segments may leave holes */
+    bool has_table;      /* there is a table, and `ip` is in it */
 } question;
 
 static int access_register(unw_addr_space_t space, unw_regnum_t number, unw_word_t *value, int writes, void *context)
@@ -65,14 +66,6 @@ static int access_register(unw_addr_space_t space, unw_regnum_t number, unw_word
     return 0;
 }
 
-static bool can_read(question *asked, uint64_t address)
-{
-    if (asked->known_page != address >> 12 && !hr_is_readable((const void *)address))
-        return false;
-    asked->known_page = address >> 12;
-    return true;
-}
-
 static int access_memory(unw_addr_space_t space, unw_word_t address, unw_word_t *value, int writes, void *context)
 {
     (void)space;
@@ -86,7 +79,8 @@ static int access_memory(unw_addr_space_t space, unw_word_t address, unw_word_t 
     /* Else the unwind tables or the code of the loaded file. */
     if (address < asked->object.start || address > asked->object.end - sizeof *value)
         return -UNW_EINVAL;
-    if (!can_read(asked, address) || !can_read(asked, address + sizeof *value - 1))
+    if (!hr_page_is_readable(address, &asked->known_page)
+        || !hr_page_is_readable(address + sizeof *value - 1, &asked->known_page))
         return -UNW_EINVAL;
     memcpy(value, (const void *)address, sizeof *value);
     return 0;
@@ -96,10 +90,10 @@ static int access_memory(unw_addr_space_t space, unw_word_t address, unw_word_t 
  * linker writes. */
 static int find_procedure(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t *info, int wants_table, void *context)
 {
-    const question *asked = context;
+    question *asked = context;
     const uint8_t *header = asked->object.eh_frame_header;
     enum { PCREL_SDATA4 = 0x1b, UDATA4 = 0x03, DATAREL_SDATA4 = 0x3b };
-    if (!header || header[0] != 1 || header[1] != PCREL_SDATA4 || header[2] != UDATA4 || header[3] != DATAREL_SDATA4)
+    if (!header || !hr_page_is_readable((uint64_t)(uintptr_t)header, &asked->known_page) || header[0] != 1 || header[1] != PCREL_SDATA4 || header[2] != UDATA4 || header[3] != DATAREL_SDATA4)
         return -UNW_ENOINFO;
     uint32_t count;
     memcpy(&count, header + 8, sizeof count);
@@ -113,7 +107,9 @@ static int find_procedure(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t
             .table_data = (unw_word_t)(uintptr_t)(header + 12),
         },
     };
-    return unw.search_unwind_table(space, ip, &table, info, wants_table, context);
+    int status = unw.search_unwind_table(space, ip, &table, info, wants_table, context);
+    asked->has_table |= status >= 0;
+    return status;
 }
 
 static void put_unwind_info(unw_addr_space_t space, unw_proc_info_t *info, void *context)
@@ -191,7 +187,7 @@ bool hr_rule_learning_load(void)
 #define WIDEST_CFA (INT64_C(1) << 26)
 #define WIDEST_SAVE (INT64_C(1) << 15)
 
-static hr_rule guess(void) { return (hr_rule){.kind = HR_RULE_GUESS, .cfa = 16, .bp = -16}; }
+static hr_rule guess(void) { return (hr_rule){.kind = HR_RULE_GUESS}; }
 
 /* Where the caller's value of a register is, relative to the CFA; 0 where it still is in the register. False where it
  * is neither. */
@@ -223,10 +219,12 @@ static bool read_rule(unw_cursor_t *cursor, hr_rule *rule)
     else
         return false;
     rule->cfa = (int32_t)offset;
+    if (ip != ((cfa - 8) | LOADED))
+        return false;
     /* Where the CFA itself was loaded, rbp points at its caller's, and nothing else can be told by tags. */
     if (rule->kind == HR_RULE_BP_LOAD)
-        return (ip & LOADED) && bp == (TAG(OF_BP) | LOADED);
-    if (ip != ((cfa - 8) | LOADED) || !saved_at(bp, TAG(OF_BP), cfa, &rule->bp))
+        return bp == (TAG(OF_BP) | LOADED);
+    if (!saved_at(bp, TAG(OF_BP), cfa, &rule->bp))
         return false;
     if (unw.get_reg(cursor, UNW_X86_64_R14, &r14) < 0 || !saved_at(r14, TAG(OF_R14), cfa, &rule->r14))
         rule->r14 = 0;
@@ -253,8 +251,9 @@ hr_rule hr_rule_learn(uint64_t ip, bool exact)
         return guess();
     if (unw.init_remote(&cursor, tagged_space, &asked) < 0)
         return guess();
+    /* Without a table libunwind tries its own guess, which tags do not suit. */
     int status = unw.step(&cursor);
-    if (status == 0)
+    if (status == 0 && asked.has_table)
         return (hr_rule){.kind = HR_RULE_END};
     return status > 0 && read_rule(&cursor, &rule) ? rule : guess();
 }

@@ -177,9 +177,9 @@ static uint64_t rounded(double x) { return x < 0x1p62 ? (uint64_t)(x + 0.5) : UI
 
 /* The variance of what one sample stands for: Horvitz and Thompson, JASA 47, 1952. There is no atomic addition of
  * floating-point numbers. */
-static void add_variance(float *variance, double weight, double bytes)
+static void add_variance(double *variance, double weight, double bytes)
 {
-    float old, sum, more = (float)(bytes * bytes * (1 - 1 / weight));
+    double old, sum, more = bytes * bytes * (1 - 1 / weight);
     if (!(more > 0))
         return;
     __atomic_load(variance, &old, __ATOMIC_RELAXED);

@@ -8,12 +8,15 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/auxv.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 /* What learning a rule takes at the most (measured 7 KiB), and our own part. */
 #define NEEDED ((uintptr_t)12 << 10)
 #define PAGE ((uintptr_t)4096)
+#define LARGEST_STACK ((uintptr_t)64 << 20) /* believed of an unlimited one */
 #define LONGEST_STRIDE (64 * PAGE) /* of one frame beyond what is known, before it is looked at by itself */
 
 __thread hr_stack_range hr_stack_known;
@@ -31,13 +34,30 @@ bool hr_is_readable(const void *address)
     return readable;
 }
 
+bool hr_page_is_readable(uint64_t address, uint64_t *known_page)
+{
+    if (*known_page != address / PAGE && !hr_is_readable((const void *)address))
+        return false;
+    *known_page = address / PAGE;
+    return true;
+}
+
+/* The first thread's stack grows when it is touched, down from where the kernel put the program's name; a coroutine's,
+ * on whatever thread, ends in a guard page. */
+static bool can_grow(uintptr_t low)
+{
+    struct rlimit limit;
+    uintptr_t top = getauxval(AT_EXECFN);
+    return syscall(SYS_gettid) == getpid() && low < top && getrlimit(RLIMIT_STACK, &limit) == 0
+        && top - low < (limit.rlim_cur < LARGEST_STACK ? limit.rlim_cur : LARGEST_STACK);
+}
+
 static bool is_there(uintptr_t low, uintptr_t here)
 {
     stack_t other;
     if (sigaltstack(NULL, &other) == 0 && other.ss_flags & SS_ONSTACK)
         return low >= (uintptr_t)other.ss_sp && here - (uintptr_t)other.ss_sp < other.ss_size;
-    /* The first thread's stack grows when it is touched; another's ends in a guard page. */
-    return hr_is_readable((const void *)low) || syscall(SYS_gettid) == getpid();
+    return hr_is_readable((const void *)low) || can_grow(low);
 }
 
 bool hr_has_stack_room(void)

@@ -43,7 +43,7 @@ static __attribute__((noinline)) bool interrupted(uint64_t sp, hr_registers *at)
         && hr_stack_word((uint64_t)&context->uc_mcontext.gregs[REG_R14], &at->r14);
 }
 
-static inline bool leave(hr_registers *at, hr_rule rule)
+static inline __attribute__((always_inline)) bool leave(hr_registers *at, hr_rule rule)
 {
     uint64_t cfa = (rule.kind == HR_RULE_SP ? at->sp : at->bp) + (uint64_t)(int64_t)rule.cfa;
     uint64_t ip, bp = at->bp, r14 = at->r14;
@@ -58,9 +58,16 @@ static inline bool leave(hr_registers *at, hr_rule rule)
     return true;
 }
 
-static bool is_code(uint64_t ip)
+/* By a frame pointer that is only supposed to be one: whatever lies there does not become known as stack. */
+static __attribute__((noinline)) bool leave_by_guess(hr_registers *at)
 {
     hr_code_object object;
+    uint64_t page = UINT64_MAX, frame = at->bp;
+    if (frame < at->sp || frame - at->sp > LARGEST_FRAME || (frame & 7) || !hr_page_is_readable(frame, &page)
+        || !hr_page_is_readable(frame + 8, &page))
+        return false;
+    uint64_t bp = ((const uint64_t *)frame)[0], ip = ((const uint64_t *)frame)[1];
+    *at = (hr_registers){.ip = ip, .sp = frame + 16, .bp = bp, .r14 = at->r14, .exact = false};
     return ip && hr_code_object_at(ip - 1, &object);
 }
 
@@ -73,7 +80,7 @@ static inline step step_out(hr_registers *at)
     case HR_RULE_END: return ENDED;
     case HR_RULE_UNKNOWN: return LOST;
     case HR_RULE_SIGNAL: return interrupted(at->sp, at) ? STEPPED : LOST;
-    case HR_RULE_GUESS: return leave(at, rule) && is_code(at->ip) ? STEPPED : LOST;
+    case HR_RULE_GUESS: return leave_by_guess(at) ? STEPPED : LOST;
     default: return !leave(at, rule) || at->ip >> 47 ? LOST : at->ip ? STEPPED : ENDED;
     }
 }
@@ -82,7 +89,8 @@ static inline step step_out(hr_registers *at)
 
 static bool is_own(uint64_t address) { return address >= own.start && address < own.end; }
 
-static inline void begin(hr_registers *at)
+/* In the walk's own frame, which is the first that it leaves. */
+static inline __attribute__((always_inline)) void begin(hr_registers *at)
 {
     __asm__ volatile("leaq 0(%%rip), %0\n\tmovq %%rsp, %1\n\tmovq %%rbp, %2\n\tmovq %%r14, %3"
                      : "=&r"(at->ip), "=&r"(at->sp), "=&r"(at->bp), "=&r"(at->r14));
@@ -92,13 +100,16 @@ static inline void begin(hr_registers *at)
 /* Where the walk has come to Swift's job runner: the whole stack with those that await in place of the runner's loop;
  * else 0. `frames` holds `depth` frames, the last of them called by where the walk is now. */
 static __attribute__((noinline)) uint32_t follow_async(
-    const hr_walk *walk, uint64_t *frames, uint32_t depth, uint32_t room)
+    const hr_walk *walk, uint64_t *frames, uint32_t depth, uint32_t room, uint32_t *flags)
 {
+    bool is_whole;
     uint32_t frame = hr_async_frame(walk);
     if (frame == 0 || depth + 1 < frame)
         return 0;
     uint32_t inner = depth + 1 - frame; /* frames behind the async one are the runtime's */
-    uint32_t added = hr_async_chain(hr_walk_frame(walk, frame), frames + inner, room - inner);
+    uint32_t added = hr_async_chain(hr_walk_frame(walk, frame), frames + inner, room - inner, &is_whole);
+    if (added && !is_whole)
+        *flags |= HL_SITE_CUT;
     return added ? inner + added : 0;
 }
 
@@ -115,7 +126,7 @@ static __attribute__((noinline)) uint32_t walk(uint64_t *frames, uint32_t room, 
             continue;
         if (HR_UNLIKELY(hr_async_job_run != 0)) {
             history.ring[++history.steps % HR_WALK_RING] = at;
-            if ((whole = follow_async(&history, frames, depth, room)) != 0)
+            if ((whole = follow_async(&history, frames, depth, room, flags)) != 0)
                 return whole;
         }
         if (depth == room)

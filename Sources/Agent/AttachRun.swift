@@ -54,7 +54,7 @@ public enum AttachRun {
     /// Where the probe would write had it been there from the start, so that everybody finds the ledger.
     private static func ledgerFolder(of pid: Int32, given: String?) throws -> String {
         var status = stat()
-        let user = stat("/proc/\(pid)", &status) == 0 ? status.st_uid : getuid()
+        let user = LedgerPlace.owner(of: pid)
         var folder = "/tmp/heaptide-\(user)"
         if let given {
             folder = given.hasPrefix("/") ? given : absolute(".") + "/" + given

@@ -34,7 +34,7 @@ extension Doctor {
             "libunwind", sampling.hasUnwinder ? .ok : .missing,
             sampling.hasUnwinder
                 ? "loaded by the probe"
-                : "libunwind.so.8 is not installed, so that stacks have one frame: install libunwind8")
+                : "libunwind-x86_64.so.8 is not installed, so that stacks have one frame: install libunwind8")
     }
 
     /// Whether the probe can be brought into the process as it runs.

@@ -61,8 +61,10 @@ struct LedgerPlace {
         }
     }
 
-    private static func owner(of pid: Int32) -> uid_t {
-        var status = stat()
-        return stat("/proc/\(pid)", &status) == 0 ? status.st_uid : getuid()
+    /// The effective user. The owner of /proc/PID is root where a daemon gave its rights up.
+    static func owner(of pid: Int32) -> uid_t {
+        let lines = String(decoding: readBytes("/proc/\(pid)/status") ?? [], as: UTF8.self).split(separator: "\n")
+        let users = lines.first { $0.hasPrefix("Uid:") }?.split(separator: "\t") ?? []
+        return users.count > 2 ? uid_t(users[2]) ?? getuid() : getuid()
     }
 }

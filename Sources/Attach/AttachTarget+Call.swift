@@ -43,7 +43,11 @@ extension AttachTarget {
                     if error.number == EPERM, id == pid { throw .notPermitted(pid) }
                     reasons.add(id, Attach.reason(error.number))
                 }
-                if let ready { return try run(ready, payload, calls) }
+                if let ready {
+                    // Whoever halts in the meantime might hold the lock that the call needs.
+                    for thread in unstopped.values { thread.letGo() }
+                    return try run(ready, payload, calls)
+                }
                 if monotonicMilliseconds() > end { break }
             }
             round += 1

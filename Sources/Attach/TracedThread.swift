@@ -11,6 +11,8 @@ final class TracedThread {
 
     let id: Int32
     private(set) var isStopped = false
+    /// A signal that it was stopped at and has not been given yet.
+    private var withheld: Int32 = 0
     private var isTraced = true
 
     /// - Throws: the errno.
@@ -27,7 +29,7 @@ final class TracedThread {
         guard isTraced else { return }
         isTraced = false
         if !isStopped { _ = stop(within: 50) }
-        if isStopped { _ = clinux_trace_detach(id) }
+        if isStopped { _ = clinux_trace_detach(id, withheld) }
     }
 
     /// Asks it to stop, alone of all threads, and waits so many milliseconds for that.
@@ -44,7 +46,9 @@ final class TracedThread {
         case CLINUX_STOP_INTERRUPTED: return .interrupted
         case CLINUX_STOP_GROUP: return .group
         case CLINUX_STOP_SYSTEM_CALL: return .systemCall
-        case CLINUX_STOP_SIGNAL: return .signal(signal)
+        case CLINUX_STOP_SIGNAL:
+            withheld = signal
+            return .signal(signal)
         case CLINUX_STOP_ENDED:
             isTraced = false
             return .ended
@@ -58,6 +62,7 @@ final class TracedThread {
     func goOn(delivering signal: Int32 = 0) throws(SystemError) {
         try check(clinux_trace_to_system_call(id, signal))
         isStopped = false
+        withheld = 0
     }
 
     func registers() throws(SystemError) -> user_regs_struct {

@@ -30,7 +30,9 @@ int clinux_trace_seize(pid_t thread) {
 
 int clinux_trace_interrupt(pid_t thread) { return result(ptrace(PTRACE_INTERRUPT, thread, NULL, NULL)); }
 
-int clinux_trace_detach(pid_t thread) { return result(ptrace(PTRACE_DETACH, thread, NULL, NULL)); }
+int clinux_trace_detach(pid_t thread, int signal) {
+    return result(ptrace(PTRACE_DETACH, thread, NULL, (void *)(long)signal));
+}
 
 int clinux_trace_to_system_call(pid_t thread, int signal) {
     return result(ptrace(PTRACE_SYSCALL, thread, NULL, (void *)(long)signal));

@@ -76,7 +76,7 @@ public struct LedgerFile: ~Copyable, Sendable {
 }
 
 extension LedgerFile {
-    private static func validated(
+    static func validated(
         _ descriptor: Int32, path: String
     ) throws(HeapLedgerError) -> (hl_header, LedgerLayout) {
         var status = stat()

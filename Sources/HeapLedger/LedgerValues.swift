@@ -34,7 +34,7 @@ struct SiteCounters {
             variance: Self.variance(site.free_variance))
     }
 
-    private static func variance(_ value: Float) -> Double { value.isFinite && value > 0 ? Double(value) : 0 }
+    private static func variance(_ value: Double) -> Double { value.isFinite && value > 0 ? value : 0 }
 }
 
 extension Estimate {
@@ -71,7 +71,7 @@ extension Sampling {
         slowPathCount = header.slow_path_count
         slowPathSeconds = seconds(header.slow_path_ns)
         slowPathWorstSeconds = seconds(header.slow_path_worst_ns)
-        slowPathOctaves = withUnsafeBytes(of: header.slow_path_octaves) { Array($0.bindMemory(to: UInt32.self)) }
+        slowPathOctaves = withUnsafeBytes(of: header.slow_path_octaves) { Array($0.bindMemory(to: UInt64.self)) }
         widestInterval = max(1, header.widest_interval)
         paced = header.paced
         stalled = header.stalled

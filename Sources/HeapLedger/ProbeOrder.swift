@@ -14,12 +14,13 @@ public enum ProbeOrder: Sendable, Equatable {
 extension LedgerFile {
     /// Writes an order into the ledger at `path`, whose probe follows it as long as its process lives.
     public static func give(_ order: ProbeOrder, to path: String) throws(HeapLedgerError) {
-        _ = try LedgerFile(path: path)  // it is one, of this layout
-        let descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK)
+        // One descriptor for both, and no link: what is written to is the ledger that was looked at.
+        let descriptor = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW)
         guard descriptor >= 0 else {
             throw HeapLedgerError(.unreadable, path, "cannot write to the ledger: run as the user who owns the process")
         }
         defer { close(descriptor) }
+        _ = try validated(descriptor, path: path)
         let isWritten =
             switch order {
             case .pause: write(UInt32(1), at: \.order_pause, descriptor)

@@ -77,7 +77,7 @@ public struct Sampling: Sendable, Equatable, Codable {
     public var slowPathSeconds: Double = 0
     public var slowPathWorstSeconds: Double = 0
     /// Calls of the sampled path by cost: [0] below 2^7 ns, [i] below 2^(7+i) ns, the last one beyond. Empty or 20.
-    public var slowPathOctaves: [UInt32] = []
+    public var slowPathOctaves: [UInt64] = []
     /// The interval at its widest, and how often it doubled to keep the budget of samples a second; `stalled` of these
     /// because samples of over 10 µs took 2% of a core.
     public var widestInterval: UInt64 = 1

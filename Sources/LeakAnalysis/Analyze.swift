@@ -158,7 +158,7 @@ extension ProbeAccount {
     }
 
     /// Upper bound of the octave in which that share of the calls ends.
-    private static func quantile(_ share: Double, of octaves: [UInt32]) -> Double {
+    private static func quantile(_ share: Double, of octaves: [UInt64]) -> Double {
         let calls = octaves.reduce(0.0) { $0 + Double($1) }
         var sum = 0.0
         for (index, count) in octaves.prefix(32).enumerated() {

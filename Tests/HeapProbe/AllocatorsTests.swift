@@ -255,7 +255,7 @@ import Testing
         let probed = try Probed(
             "#include <dlfcn.h>\n#include <stdio.h>\n"
                 + "int main(void) { char *error = dlerror(); puts(error ? error : \"none\"); }")
-        write(Array(repeating: 0, count: 4096), to: probed.folder.file("libunwind.so.8"))
+        write(Array(repeating: 0, count: 4096), to: probed.folder.file("libunwind-x86_64.so.8"))
         #expect(try probed.run(environment: ["LD_LIBRARY_PATH": probed.folder.path]).output == "none\n")
     }
 }

@@ -14,7 +14,7 @@ typedef enum hr_rule_kind {
     HR_RULE_SP = 1,      /* CFA = rsp + cfa */
     HR_RULE_BP = 2,      /* CFA = rbp + cfa */
     HR_RULE_BP_LOAD = 3, /* CFA = *(rbp + cfa), and the caller's rbp = *rbp: stacks that were aligned anew */
-    HR_RULE_GUESS = 4,   /* no table: a frame pointer is supposed */
+    HR_RULE_GUESS = 4,   /* no table: rbp is supposed to be a frame pointer, and must lead into known code */
     HR_RULE_SIGNAL = 5,  /* the kernel's signal frame: the interrupted registers lie at rsp */
     HR_RULE_END = 6      /* the outermost frame */
 } hr_rule_kind;

@@ -38,7 +38,7 @@ void hr_load_unwinder(void);
 /* The program ended by its own will: said in the ledger. Recording goes on, exit handlers still free. */
 void hr_mark_exited(void);
 
-/* Ends recording and unmaps; the next sample after hr_configure makes a new ledger. For tests only. */
+/* Ends recording and unmaps; the next sample after hr_configure makes a new ledger. Nobody else may be in the recorder. */
 void hr_close(void);
 
 /* Path of the ledger being written, or "". */
@@ -96,7 +96,6 @@ void hr_allocated(void *block, size_t size, uint64_t caller);
 
 /* A sample on its way out of the table or back in. */
 typedef struct hr_taken {
-    const void *block;
     hl_sample sample;
     bool found;
 } hr_taken;
@@ -109,7 +108,10 @@ void hr_freed(const hr_taken *taken);
 /* The realloc failed: puts it back. */
 void hr_put_back(const void *block, const hr_taken *taken);
 
-/* Records one sample with a stack given: the core of hr_allocated, and what tests call. */
+/* Makes the ledger now, before the first sample. False where it cannot be made. */
+bool hr_begin(void);
+
+/* Records one sample with a stack and a weight given: for tests. */
 void hr_record(void *block, size_t size, double weight, const uint64_t *frames, uint32_t depth, uint32_t flags);
 
 #endif

@@ -74,13 +74,13 @@ static inline const hr_registers *hr_walk_frame(const hr_walk *walk, uint32_t ba
     return &walk->ring[(walk->steps - back) % HR_WALK_RING];
 }
 void hr_async_chain_load(void);
+/* program_symbol.c: address of the program's own function, or 0. */
+uint64_t hr_program_function(const char *name);
 extern uint64_t hr_async_job_run; /* the runtime's swift_job_run, or 0: no concurrency here */
 /* How many steps ago the walk was at the one async frame on the stack, where it has now come to Swift's job runner; else 0. */
 uint32_t hr_async_frame(const hr_walk *walk);
-/* program_symbol.c: its address, or 0. */
-uint64_t hr_program_function(const char *name);
 /* Those that await it, innermost first; 0 where the contexts cannot be trusted. */
-uint32_t hr_async_chain(const hr_registers *frame, uint64_t *frames, uint32_t room);
+uint32_t hr_async_chain(const hr_registers *frame, uint64_t *frames, uint32_t room, bool *is_whole);
 
 /* A child that was forked by a process of several threads must neither ask the loader nor libunwind: another thread may
  * have held their locks, and in the child nobody ever gives them back. */
@@ -92,6 +92,8 @@ bool hr_has_stack_room(void);
 
 /* Of the eight bytes that hold `address`. Keeps errno. */
 bool hr_is_readable(const void *address);
+/* The same, asked once for the neighbours of an address. `known_page` begins as UINT64_MAX. */
+bool hr_page_is_readable(uint64_t address, uint64_t *known_page);
 
 /* sites.c */
 /* The code in this range is another from now on: stacks through it begin anew. */

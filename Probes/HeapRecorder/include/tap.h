@@ -3,7 +3,7 @@
  * design-docs/00003-memory-profiling, "USDT contract"): otel_memory:alloc(pointer, size, weight) for a sampled
  * allocation, weight in bytes, unbiased, and otel_memory:free(pointer) when a pointer told before is freed. Each is one
  * nop in the sampled path, and a note in the file. A sample that is thinned away is told as freed, since its real free
- * will not be noticed.
+ * will not be noticed: sums over what lives hold until a table was full for the first time (hl_header.thinnings).
  */
 #ifndef HR_TAP_H
 #define HR_TAP_H

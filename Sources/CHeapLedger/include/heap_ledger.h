@@ -65,8 +65,8 @@ enum { HL_EMPTY = 0, HL_WRITING = 1, HL_READY = 2 };
 
 /* hl_site.flags */
 enum {
-    HL_SITE_CUT = 1,        /* the stack was deeper than HL_MAX_DEPTH: outermost frames are missing */
-    HL_SITE_NO_UNWINDER = 2 /* libunwind was not to be had: the stack is the caller alone */
+    HL_SITE_CUT = 1,        /* outermost frames are missing: deeper than HL_MAX_DEPTH, or lost on the way */
+    HL_SITE_NO_UNWINDER = 2 /* no libunwind, or no room on the stack for it: the stack is the caller alone */
 };
 
 /* hl_header.flags */
@@ -124,12 +124,12 @@ typedef struct hl_header {
     uint64_t slow_path_ns;
     uint64_t slow_path_worst_ns;
     uint64_t last_write_ns;       /* when the slow path last ran */
-    uint32_t slow_path_octaves[HL_COST_BUCKETS]; /* calls by cost: [0] < 2^7 ns, [i] < 2^(7+i) ns, the last: more */
+    uint64_t slow_path_octaves[HL_COST_BUCKETS]; /* calls by cost: [0] < 2^7 ns, [i] < 2^(7+i) ns, the last: more */
     uint64_t paced;               /* times the interval doubled to keep the budget */
-    uint64_t stalled;             /* of these, because samples of over 10 µs took 2% of a core */
+    uint64_t stalled;             /* of these, because samples of over 10 µs, 8 or more of them, took 2% of a core */
     uint64_t samples_paused;      /* samples that were due while paused: not in any estimate */
     uint64_t memory_bytes;        /* private memory that the probe holds besides this file */
-    uint64_t frames_learnt;       /* return addresses whose unwinding rule is known; see unwind.c */
+    uint64_t frames_learnt;       /* return addresses whose unwinding rule was learnt and found a free place */
 } hl_header;
 
 /* A loaded module. It is valid for stacks of generations loaded_at <= generation < unloaded_at. */
@@ -161,7 +161,7 @@ typedef struct hl_site {
     uint64_t history_length;      /* checkpoints written */
     float history[HL_HISTORY];    /* [i]: live weighted bytes at time (i+1) × history_period_ns */
     uint32_t lifetimes[HL_LIFETIME_BUCKETS]; /* freed samples by age: [0] < 2^20 ns, [i] < 2^(20+i) ns */
-    float alloc_variance, free_variance; /* of alloc_bytes and free_bytes, as sampling brings it */
+    double alloc_variance, free_variance; /* of alloc_bytes and free_bytes, as sampling brings it */
 } hl_site;
 
 /* A sampled block that is still allocated. Its address is its key. */
@@ -181,7 +181,7 @@ typedef struct hl_sample {
 #endif
 HL_ASSERT(sizeof(hl_header) <= HL_HEADER_SIZE, "the header fits its page");
 HL_ASSERT(sizeof(hl_module) == 88, "hl_module is part of the file format");
-HL_ASSERT(sizeof(hl_site) == 384, "hl_site is part of the file format");
+HL_ASSERT(sizeof(hl_site) == 392, "hl_site is part of the file format");
 HL_ASSERT(sizeof(hl_sample) == 32, "hl_sample is part of the file format");
 
 #endif

@@ -11,8 +11,8 @@
 /* Becomes the tracer without stopping the thread; when this process ends, however it ends, the thread goes on. */
 int clinux_trace_seize(pid_t thread);
 int clinux_trace_interrupt(pid_t thread);
-/* Of a stopped thread: it goes on untraced. */
-int clinux_trace_detach(pid_t thread);
+/* Of a stopped thread: it goes on untraced, and is given the signal it was stopped at, if not 0. */
+int clinux_trace_detach(pid_t thread, int signal);
 /* Of a stopped thread: on to its next system call's beginning or end, with `signal` delivered unless it is 0. */
 int clinux_trace_to_system_call(pid_t thread, int signal);
 
