@@ -14,6 +14,7 @@
 #include <libunwind-x86_64.h>
 #include <link.h>
 #include <string.h>
+#include <ucontext.h>
 
 /* ---- The library ------------------------------------------------------------------------------------------------- */
 
@@ -26,6 +27,7 @@ static struct {
     int (*set_caching_policy)(unw_addr_space_t, unw_caching_policy_t);
 } unw;
 static unw_addr_space_t tagged_space;
+static uint64_t coroutine_end;
 
 /* ---- Tags -------------------------------------------------------------------------------------------------------- */
 
@@ -141,6 +143,20 @@ static int no_name(unw_addr_space_t space, unw_word_t ip, char *name, size_t siz
     return -UNW_ENOINFO;
 }
 
+static void no_coroutine(void) {}
+
+/* Where makecontext lets its function return to, which libc has no unwind table for. */
+static uint64_t find_coroutine_end(void)
+{
+    static ucontext_t context;
+    static uint8_t stack[1024] __attribute__((aligned(16)));
+    if (getcontext(&context) != 0)
+        return 0;
+    context.uc_stack = (stack_t){.ss_sp = stack, .ss_size = sizeof stack};
+    makecontext(&context, no_coroutine, 0);
+    return *(const uint64_t *)context.uc_mcontext.gregs[REG_RSP];
+}
+
 bool hr_rule_learning_load(void)
 {
     static unw_accessors_t accessors = {
@@ -176,6 +192,7 @@ bool hr_rule_learning_load(void)
             return false;
         memcpy(needed[i].slot, &function, sizeof function);
     }
+    coroutine_end = find_coroutine_end();
     tagged_space = unw.create_addr_space(&accessors, 0);
     if (tagged_space)
         unw.set_caching_policy(tagged_space, UNW_CACHE_NONE);
@@ -239,21 +256,26 @@ static bool is_signal_return(uint64_t ip)
         && memcmp((const void *)ip, code, sizeof code) == 0;
 }
 
-hr_rule hr_rule_learn(uint64_t ip, bool exact)
+static hr_rule learn_at(uint64_t ip)
 {
-    if (is_signal_return(ip))
-        return (hr_rule){.kind = HR_RULE_SIGNAL};
-    /* A call may be the last instruction of a function: what is looked up is the call. */
-    question asked = {.ip = exact ? ip : ip - 1, .known_page = UINT64_MAX};
+    question asked = {.ip = ip, .known_page = UINT64_MAX};
     unw_cursor_t cursor;
     hr_rule rule = {.kind = HR_RULE_UNKNOWN};
-    if (!hr_code_object_at(asked.ip, &asked.object))
-        return guess();
-    if (unw.init_remote(&cursor, tagged_space, &asked) < 0)
+    if (!hr_code_object_at(ip, &asked.object) || unw.init_remote(&cursor, tagged_space, &asked) < 0)
         return guess();
     /* Without a table libunwind tries its own guess, which tags do not suit. */
     int status = unw.step(&cursor);
     if (status == 0 && asked.has_table)
         return (hr_rule){.kind = HR_RULE_END};
     return status > 0 && read_rule(&cursor, &rule) ? rule : guess();
+}
+
+hr_rule hr_rule_learn(uint64_t ip, bool exact)
+{
+    if (is_signal_return(ip))
+        return (hr_rule){.kind = HR_RULE_SIGNAL};
+    if (ip == coroutine_end)
+        return (hr_rule){.kind = HR_RULE_END};
+    /* A call may be the last instruction of a function: what is looked up is the call. */
+    return learn_at(exact ? ip : ip - 1);
 }
