@@ -74,8 +74,12 @@ def whole(folder, name):
     if not check(found, f"soak {name}: a readable ledger of a process that ended by its own will"):
         return
     report = analyze(found[0])
-    live, truth = report["sampling"]["liveBytes"], 8 * LARGE
-    check(abs(live - truth) < truth * 0.25, f"soak {name}: {live / MIB:.1f} MiB live of {truth / MIB:.1f}")
+    sampling, truth = report["sampling"], 8 * LARGE
+    live, error = sampling["liveBytes"], sampling["liveBytesError"]
+    check(
+        abs(live - truth) < 4 * error + truth * 0.05,
+        f"soak {name}: {live / MIB:.1f} MiB live (± {error / MIB:.1f}) of {truth / MIB:.1f}",
+    )
 
 
 def under_valgrind(program, rounds):
