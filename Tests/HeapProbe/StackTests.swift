@@ -99,4 +99,36 @@ import Testing
             #expect(!site.isCut)
         }
     }
+
+    /// Code without unwind tables: by frame pointers, where it keeps them; where it does not, the stack is said to be cut.
+    @Test(arguments: [("-fno-omit-frame-pointer", false), ("-fomit-frame-pointer", true)])
+    func codeWithoutTables(frames: String, isCut: Bool) throws {
+        let probed = try Probed(
+            """
+            #include <dlfcn.h>
+            #include <stdlib.h>
+            void *volatile keep;
+            static int take(void) { keep = malloc(6021); return 0; }
+            __attribute__((noinline)) static int outer(int (*through)(int (*)(void))) { return through(take) + 1; }
+            int main(void) {
+                return outer((int (*)(int (*)(void)))dlsym(dlopen("./libthrough.so", RTLD_NOW), "through")) != 1;
+            }
+            """, flags: ["-fno-inline"])
+        _ = try compile(
+            """
+            int through(int (*function)(void)) {
+                volatile char room[200];
+                room[0] = 1;
+                return function() + room[0] - 1;
+            }
+            """, as: "libthrough.so.c",
+            flags: ["-shared", "-fPIC", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", frames],
+            in: probed.folder)
+        #expect(try probed.run().status == 0)
+        let profile = try #require(try probed.profiles().first)
+        let site = try #require(profile.samples.first { $0.size == 6021 }.map { profile.sites[Int($0.site)] })
+        #expect(site.isCut == isCut)
+        // take < through < outer < main < two of libc < _start
+        #expect(isCut ? site.stack.count < 7 : site.stack.count == 7)
+    }
 }
