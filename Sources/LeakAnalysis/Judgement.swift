@@ -53,7 +53,9 @@ struct Judgement: Sendable {
             samplingError: error, freedShare: group.freedShare)
         survivors = Survivors(of: group, duration: duration)
         behaviour = judge(group)
-        if behaviour.isSuspicious { rate = bestRate(movingShare: group.movingShare) }
+        if behaviour.isSuspicious {
+            rate = bestRate(movingShare: group.movingShare, moving: MovingGrowth(of: group, duration: duration).rate)
+        }
     }
 
     var isRising: Bool { history.pattern == .linear && history.low > 0 }
@@ -92,13 +94,33 @@ struct Judgement: Sendable {
     /// Of the two estimates the more precise one.
     ///
     /// Survivors count only where they are nearly all of the group, since they do not see blocks that move. A few such
-    /// blocks beside them are the storage of the collection that holds the others, and grow as those do.
-    private func bestRate(movingShare: Double) -> Rate {
+    /// blocks beside them are the storage of the collection that holds the others; what they grow by is added.
+    private func bestRate(movingShare: Double, moving: Rate) -> Rate {
         guard let survivorRate else { return historyRate }
-        let scale = 1 / (1 - min(movingShare, 0.25))
-        let whole = Rate(value: survivorRate.value * scale, error: survivorRate.error * scale)
+        let more = min(max(0, moving.value), survivorRate.value / 3)
+        let error = (survivorRate.error * survivorRate.error + moving.error * moving.error).squareRoot()
+        let whole = Rate(value: survivorRate.value + more, error: error)
         guard isRising else { return whole }
         let isWhole = survivors.coverage + movingShare >= 0.9 && movingShare <= 0.25
         return isWhole && whole.error <= historyRate.error ? whole : historyRate
+    }
+}
+
+/// How fast the blocks that move grow, by their own history. Storage that doubles grows in jumps, all at about the same
+/// time where all collections grow alike: its share of the live bytes tells what it grew by since the start, not lately.
+private struct MovingGrowth {
+    var rate = Rate(value: 0, error: 0)
+    /// Share of the observed time before which growth does not count: a start is none.
+    private static let start = 0.25
+
+    init(of group: SiteGroup, duration: Double) {
+        let sites = group.movingSites
+        let points = LiveHistory(sites, duration: duration).points
+        guard let first = points.last(where: { $0.time <= duration * Self.start }), let last = points.last,
+            last.time > first.time
+        else { return }
+        let span = last.time - first.time
+        let variance = sites.reduce(0) { $0 + $1.live.variance }
+        rate = Rate(value: (last.value - first.value) / span, error: variance.squareRoot() / span)
     }
 }
