@@ -126,7 +126,7 @@ typedef struct hl_header {
     uint64_t last_write_ns;       /* when the slow path last ran */
     uint64_t slow_path_octaves[HL_COST_BUCKETS]; /* calls by cost: [0] < 2^7 ns, [i] < 2^(7+i) ns, the last: more */
     uint64_t paced;               /* times the interval doubled to keep the budget */
-    uint64_t stalled;             /* of these, because samples of over 10 µs, 8 or more of them, took 2% of a core */
+    uint64_t stalled;             /* of these, because samples of over 10 µs, 8 or more of them, took 1.5% of a core */
     uint64_t samples_paused;      /* samples that were due while paused: not in any estimate */
     uint64_t memory_bytes;        /* private memory that the probe holds besides this file */
     uint64_t frames_learnt;       /* return addresses whose unwinding rule was learnt and found a free place */
