@@ -76,7 +76,8 @@ bool hr_has_stack_room(void)
 /* Outwards from what is known, page by page: so it stays one stack. */
 __attribute__((noinline)) bool hr_stack_widen(uint64_t address)
 {
-    if (address < hr_stack_known.low || address - hr_stack_known.high > LONGEST_STRIDE)
+    if (address < hr_stack_known.low || address > UINTPTR_MAX - 2 * PAGE
+        || address - hr_stack_known.high > LONGEST_STRIDE)
         return hr_is_readable((const void *)address);
     for (uintptr_t page = hr_stack_known.high & ~(PAGE - 1); page <= address; page += PAGE) {
         if (!hr_is_readable((const void *)page))

@@ -110,7 +110,9 @@ bool hr_stack_widen(uint64_t address);
 /* A word of the stack, or false where it cannot be read. */
 static inline bool hr_stack_word(uint64_t address, uint64_t *value)
 {
-    bool known = address >= hr_stack_known.low && address + sizeof *value <= hr_stack_known.high;
+    /* Written so that no address wraps around: rbp may hold anything. */
+    bool known = address >= hr_stack_known.low && address < hr_stack_known.high
+        && hr_stack_known.high - address >= sizeof *value;
     if ((address & 7) || (__builtin_expect(!known, 0) && !hr_stack_widen(address)))
         return false;
     *value = *(const uint64_t *)address;
