@@ -206,7 +206,7 @@ static uint32_t detach(hp_request *request)
     __atomic_store_n(&hp_life, HP_IDLE, __ATOMIC_RELEASE);
     bool is_empty = close_gate();
     request->slots = restore_all();
-    hr_mark_exited();
+    hr_mark_detached();
     if (!is_empty)
         return HP_BUSY;
     hr_close();

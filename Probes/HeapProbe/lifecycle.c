@@ -53,6 +53,7 @@ void hp_configure(const char *directory, uint64_t interval, uint64_t ledger_size
         .directory = directory,
         .interval = interval ? interval : DEFAULT_INTERVAL,
         .ledger_size = ledger_size ? ledger_size : interval == 1 ? EXACT_LEDGER : DEFAULT_LEDGER,
+        .is_attached = hp_life != HP_PRELOADED,
     };
     hr_configure(&config);
 }

@@ -143,7 +143,7 @@ static void fill_header(hl_header *h, uint64_t size, int parent)
     h->first_interval = h->interval = h->widest_interval = hr_configured.interval;
     h->period_ns = HL_FIRST_PERIOD_NS;
     h->memory_bytes = hr_memory_held();
-    h->flags |= hr_has_unwinder() ? HL_FLAG_UNWINDER : 0;
+    h->flags |= (hr_has_unwinder() ? HL_FLAG_UNWINDER : 0) | (hr_configured.is_attached ? HL_FLAG_ATTACHED : 0);
 }
 
 /* ---- Making it ------------------------------------------------------------------------------------------------- */

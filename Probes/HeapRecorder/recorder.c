@@ -55,11 +55,16 @@ void hr_configure(const hr_config *config)
 
 const char *hr_ledger_path(void) { return hr_ledger_now.header ? hr_ledger_now.path : ""; }
 
-void hr_mark_exited(void)
+static void mark(uint32_t state)
 {
-    if (__atomic_load_n(&fork_page.phase, __ATOMIC_ACQUIRE) == RECORDING && hr_ledger_now.pid == getpid())
-        HR_STORE(hr_ledger_now.header->state, HL_STATE_EXITED);
+    if (__atomic_load_n(&fork_page.phase, __ATOMIC_ACQUIRE) != RECORDING || hr_ledger_now.pid != getpid())
+        return;
+    HR_STORE(hr_ledger_now.header->last_write_ns, hr_now());
+    HR_STORE(hr_ledger_now.header->state, state);
 }
+
+void hr_mark_exited(void) { mark(HL_STATE_EXITED); }
+void hr_mark_detached(void) { mark(HL_STATE_DETACHED); }
 
 void hr_close(void)
 {

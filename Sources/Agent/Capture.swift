@@ -98,7 +98,10 @@ public enum Capture {
             pid: pid, memoryLimit: memoryLimit, ledgerFolder: ledgerFolder, output: output)
         try write(request)
         guard request.ledger != nil else {
-            return ["process \(pid) has no ledger: its allocations are not in the snapshot; start it by `heaptide run`"]
+            return [
+                "process \(pid) has no ledger: its allocations are not in the snapshot; start it by `heaptide run`, or "
+                    + "attach the probe by `heaptide attach \(pid)`"
+            ]
         }
         do {
             try Inspection.symbolize(path: output)

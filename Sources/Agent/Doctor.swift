@@ -165,15 +165,32 @@ public enum Doctor {
                     + "group")
         }
         let key = ProcessKey(pid: pid, startTicks: memory.startTicks)
-        if !LedgerFolder(path: folder).ledgers(of: key).isEmpty {
-            diagnosis.add("ledger", .ok, "the probe records this process in \(folder)")
+        if let path = LedgerFolder(path: folder).ledgers(of: key).first {
+            state(ofLedger: path, of: key, probe, &diagnosis)
         } else {
             let obstacle = Probe.obstacle(in: "/proc/\(pid)/exe").map { " It could not: \($0)." } ?? ""
             diagnosis.add(
                 "ledger", .missing,
-                "none in \(folder): its allocations are not recorded.\(obstacle) Start it by `heaptide run`, or name "
-                    + "the folder with --ledgers")
+                "none in \(folder): its allocations are not recorded.\(obstacle) Start it by `heaptide run`, attach "
+                    + "the probe, or name the folder with --ledgers")
             attach(pid, probe, &diagnosis)
+        }
+    }
+
+    private static func state(
+        ofLedger path: String, of key: ProcessKey, _ probe: String?, _ diagnosis: inout Diagnosis
+    ) {
+        guard let sampling = (try? LedgerFile(path: path))?.sampling() else {
+            return diagnosis.add("ledger", .missing, "\(path) cannot be read")
+        }
+        if sampling.isDetached {
+            diagnosis.add(
+                "ledger", .degraded, "the probe was detached: nothing is recorded since; \(path) has what was")
+            attach(key.pid, probe, &diagnosis)
+        } else if sampling.isPaused {
+            diagnosis.add("ledger", .degraded, "the probe is paused: heaptide probe \(key.pid) --resume")
+        } else {
+            diagnosis.add("ledger", .ok, "the probe records this process in \(path)")
         }
     }
 }

@@ -24,13 +24,15 @@ struct LedgerPlace {
         try Folders.prepare(folder, mode: 0o700, what: "ledgers")
     }
 
-    /// The folder of a process that runs already: by its environment where that may be read, else where ledgers of it
-    /// are found.
+    /// The folder of a process that runs already: where the ledger lies that it has mapped, as far as that can be seen;
+    /// else by its environment; else where ledgers of it are found.
     init(of process: ProcessKey, given: String?) {
         let pid = process.pid
         isPrivate = false
         if let given {
             folder = Self.search([given], for: process) ?? given
+        } else if let mapped = Self.mapped(by: process) {
+            folder = mapped
         } else if let block = readBytes("/proc/\(pid)/environ"), let named = Environment(block: block)["HEAPTIDE_DIR"],
             !named.isEmpty
         {
@@ -40,6 +42,18 @@ struct LedgerPlace {
             let owner = usual.split(separator: "-").dropLast().joined(separator: "-") + "-\(Self.owner(of: pid))"
             folder = Self.search([usual, owner], for: process) ?? usual
         }
+    }
+
+    /// It may have been attached with a folder of its own. Another container's files are not seen from here.
+    private static func mapped(by process: ProcessKey) -> String? {
+        let lines = String(decoding: readBytes("/proc/\(process.pid)/maps", limit: 16 << 20) ?? [], as: UTF8.self)
+            .split(separator: "\n")
+        for line in lines where line.hasSuffix(".ledger") {
+            guard let start = line.firstIndex(of: "/"), let slash = line.lastIndex(of: "/") else { continue }
+            let folder = String(line[start..<slash])
+            if !LedgerFolder(path: folder).ledgers(of: process).isEmpty { return folder }
+        }
+        return nil
     }
 
     /// The first of `folders`, or of those that `heaptide run` made below them, with a ledger of `process`.

@@ -17,12 +17,20 @@ public enum ProbeControl {
         guard let path = LedgerFolder(path: folder).ledgers(of: key).first else {
             throw AgentError(
                 .processUnreadable,
-                "process \(pid) has no ledger in \(folder): start it by `heaptide run`, or name the folder with --ledgers"
+                "process \(pid) has no ledger in \(folder): start it by `heaptide run`, attach the probe by `heaptide "
+                    + "attach \(pid)`, or name the folder with --ledgers"
             )
         }
         do {
+            guard try !LedgerFile(path: path).sampling().isDetached else {
+                throw AgentError(
+                    .processUnreadable,
+                    "the probe of process \(pid) was detached: bring it back by `heaptide attach \(pid)`")
+            }
             for order in orders { try LedgerFile.give(order, to: path) }
             return describe(try LedgerFile(path: path).sampling(), path)
+        } catch let error as AgentError {
+            throw error
         } catch {
             throw AgentError(.processUnreadable, "\(error)")
         }

@@ -35,9 +35,11 @@ extension Watch {
 
     private var hasOomKill: Bool { (oomKillsNow() ?? 0) > (cgroup?.oomKills ?? .max) }
 
-    /// The process is gone and its ledger does not say that it exited; nil where there is no ledger.
+    /// The process is gone and its ledger does not say that it exited; nil where there is no ledger, or a probe that was
+    /// detached did not see the end.
     private var hasLeftLedger: Bool? {
         guard let path = ledgerPath, let ledger = try? LedgerFile(path: path) else { return nil }
+        guard !ledger.sampling().isDetached else { return nil }
         return !ledger.identity().exited && !isAlive(focus?.pid ?? pid)
     }
 

@@ -40,10 +40,20 @@ extension LedgerFile {
         return nil
     }
 
-    /// Nanoseconds since recording began.
+    /// Nanoseconds since recording began, to the moment from which on nothing is known.
     private static func duration(_ header: hl_header, now: UInt64?, sites: [(index: Int, site: hl_site)]) -> UInt64 {
-        if let now { return min(plausibleTime, now > header.start_monotonic_ns ? now - header.start_monotonic_ns : 0) }
+        let isDetached = header.state == UInt32(HL_STATE_DETACHED)
+        let end = (isDetached ? nil : now).map { sinceStart(header, $0) } ?? lastEntry(header, sites)
+        return header.order_pause == 1 ? min(end, header.order_pause_ns) : end
+    }
+
+    private static func lastEntry(_ header: hl_header, _ sites: [(index: Int, site: hl_site)]) -> UInt64 {
         let last = sites.map(\.site.last_ns).filter { $0 <= plausibleTime }.max() ?? 0
         return header.last_write_ns <= plausibleTime ? max(header.last_write_ns, last) : last
+    }
+
+    /// Nanoseconds from the start of recording to `now` on CLOCK_MONOTONIC.
+    static func sinceStart(_ header: hl_header, _ now: UInt64) -> UInt64 {
+        min(plausibleTime, now > header.start_monotonic_ns ? now - header.start_monotonic_ns : 0)
     }
 }

@@ -76,7 +76,9 @@ extension Sampling {
         paced = header.paced
         stalled = header.stalled
         samplesPaused = header.samples_paused
-        isPaused = header.order_pause == 1
+        pausedAt = header.order_pause == 1 ? seconds(min(header.order_pause_ns, plausibleTime)) : nil
+        isAttached = header.flags & UInt32(HL_FLAG_ATTACHED) != 0
+        isDetached = header.state == UInt32(HL_STATE_DETACHED)
         memoryBytes = header.memory_bytes
         ledgerBytes = header.file_size
         hasUnwinder = header.flags & UInt32(HL_FLAG_UNWINDER) != 0

@@ -20,16 +20,25 @@ extension LedgerFile {
             throw HeapLedgerError(.unreadable, path, "cannot write to the ledger: run as the user who owns the process")
         }
         defer { close(descriptor) }
-        _ = try validated(descriptor, path: path)
+        let header = try validated(descriptor, path: path).0
         let isWritten =
             switch order {
-            case .pause: write(UInt32(1), at: \.order_pause, descriptor)
+            case .pause: pause(header, descriptor)
             case .resume: write(UInt32(0), at: \.order_pause, descriptor)
             case .interval(let bytes): write(bytes, at: \.order_interval, descriptor)
             }
         guard isWritten else {
             throw HeapLedgerError(.unreadable, path, "cannot write to the ledger: \(String(cString: strerror(errno)))")
         }
+    }
+
+    /// Once paused, it is paused since then.
+    private static func pause(_ header: hl_header, _ descriptor: Int32) -> Bool {
+        guard header.order_pause != 1 else { return true }
+        var now = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &now)
+        let since = sinceStart(header, UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec))
+        return write(since, at: \.order_pause_ns, descriptor) && write(UInt32(1), at: \.order_pause, descriptor)
     }
 
     /// Such a word is written at once: it lies within one page.

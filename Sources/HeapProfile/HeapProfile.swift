@@ -5,7 +5,7 @@
 public struct HeapProfile: Sendable, Equatable {
     public var process: ProcessIdentity
     public var sampling: Sampling
-    /// Time from the start of recording to this moment, in seconds.
+    /// Time from the start of recording to this moment, or to that at which recording ended, in seconds.
     public var duration: Double
     public var modules: [Module]
     public var sites: [Site]
@@ -85,7 +85,13 @@ public struct Sampling: Sendable, Equatable, Codable {
     public var stalled: UInt64 = 0
     /// Samples that were due while the probe was told to pause: in no estimate.
     public var samplesPaused: UInt64 = 0
-    public var isPaused = false
+    /// Seconds after the start of recording at which the probe was told to pause; nil while it takes samples.
+    public var pausedAt: Double?
+    public var isPaused: Bool { pausedAt != nil }
+    /// The probe came into a program that had run before, and was made inert while it ran on: the profile is of the
+    /// time between.
+    public var isAttached = false
+    public var isDetached = false
     /// Private memory that the probe holds besides the ledger, in bytes.
     public var memoryBytes: UInt64 = 0
     public var ledgerBytes: UInt64 = 0

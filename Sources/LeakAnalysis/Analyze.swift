@@ -36,6 +36,7 @@ struct HeapFindings {
     /// Sum of the rates of suspects of at least medium confidence.
     var leakRate = Rate(value: 0, error: 0)
     var duration = 0.0
+    var hasExited = false
     var sampling: SamplingSummary?
 
     init() {}
@@ -43,6 +44,7 @@ struct HeapFindings {
     init(_ profile: HeapProfile, _ input: LeakInput, baseline: Growth?) {
         let options = input.options
         duration = profile.duration
+        hasExited = profile.process.exited
         let groups = SiteGroup.groups(
             of: profile, symbols: input.symbols, showsFoldedFrames: options.showsFoldedFrames)
         sampling = SamplingSummary(profile, groups: groups)
@@ -113,8 +115,19 @@ extension Ages {
             histogram[min(Self.parts - 1, Int(birth.time / duration * Double(Self.parts)))] += birth.bytes
         }
         self.init(
-            youngest: duration - last.time, median: duration - births[births.count / 2].time,
+            youngest: duration - last.time, median: duration - Self.middle(births),
             oldest: duration - first.time, births: histogram)
+    }
+
+    /// When half of the bytes had been born: samples stand for different numbers of blocks.
+    private static func middle(_ births: [(time: Double, bytes: Double)]) -> Double {
+        let half = births.reduce(0) { $0 + $1.bytes } / 2
+        var before = 0.0
+        for birth in births {
+            before += birth.bytes
+            if before >= half { return birth.time }
+        }
+        return births.last?.time ?? 0
     }
 }
 
@@ -155,6 +168,8 @@ extension ProbeAccount {
         memoryBytes = sampling.memoryBytes
         ledgerBytes = sampling.ledgerBytes
         isPaused = sampling.isPaused
+        isAttached = sampling.isAttached
+        isDetached = sampling.isDetached
     }
 
     /// Upper bound of the octave in which that share of the calls ends.

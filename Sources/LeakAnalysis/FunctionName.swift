@@ -123,6 +123,10 @@ extension FunctionName {
         for index in name.indices {
             let character = name[index]
             defer { previous = character }
+            // A Swift operator ends here, which may look like a bracket: `Swift.Int.< infix(…)`.
+            if character == " ", fixities.contains(where: name[index...].hasPrefix) {
+                return String(name[start..<index])
+            }
             switch character {
             case "o" where depth == 0 && isOperator(at: index, in: name): return String(name[start...])
             case "(" where depth == 0 && !name[index...].hasPrefix("(anonymous namespace)"):
@@ -140,6 +144,8 @@ extension FunctionName {
         }
         return String(name[start...])
     }
+
+    private static let fixities = [" infix(", " infix<", " prefix(", " prefix<", " postfix(", " postfix<"]
 
     private static func isOperator(at index: String.Index, in name: String) -> Bool {
         guard name[index...].hasPrefix("operator") else { return false }

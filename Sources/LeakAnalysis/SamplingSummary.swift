@@ -59,7 +59,10 @@ public struct ProbeAccount: Sendable, Codable, Equatable {
     /// Private memory of the probe, and the ledger that is mapped into the process.
     public var memoryBytes: UInt64 = 0
     public var ledgerBytes: UInt64 = 0
+    /// As in the profile: recording stopped for now, began in a running program, ended in one.
     public var isPaused = false
+    public var isAttached = false
+    public var isDetached = false
 
     package init() {}
 }

@@ -62,15 +62,23 @@ extension Verdict {
     init(growth: GrowthReport, heap: HeapFindings, timeToLimit: Double?) {
         let limit = timeToLimit.map { "; the limit is reached in \(Figures.duration($0))" } ?? ""
         let leaks = heap.suspects.filter { $0.confidenceLabel >= .medium }
+        let end = Self.end(of: heap) + "."
         if let first = leaks.first {
-            self.init(class: .leak, summary: Self.leak(first, others: leaks.dropFirst()) + limit + ".")
+            self.init(class: .leak, summary: Self.leak(first, others: leaks.dropFirst()) + limit + end)
         } else if growth.isMaterial {
-            self.init(class: .growth, summary: Self.growth(growth, heap) + limit + ".")
+            self.init(class: .growth, summary: Self.growth(growth, heap) + limit + end)
         } else if Self.isTooLittle(growth, heap) {
-            self.init(class: .unknown, summary: Self.unknown(heap) + ".")
+            self.init(class: .unknown, summary: Self.unknown(heap) + end)
         } else {
-            self.init(class: .stable, summary: Self.stable(growth, heap) + ".")
+            self.init(class: .stable, summary: Self.stable(growth, heap) + end)
         }
+    }
+
+    /// Where recording ended before the program did.
+    private static func end(of heap: HeapFindings) -> String {
+        guard let probe = heap.sampling?.probe, probe.isPaused || probe.isDetached else { return "" }
+        let what = probe.isDetached ? "detached" : "paused"
+        return " — judged by the \(Figures.duration(heap.duration)) before the probe was \(what)"
     }
 
     private static func leak(_ suspect: Suspect, others: ArraySlice<Suspect>) -> String {
@@ -86,6 +94,10 @@ extension Verdict {
             return start + ", cause not certain: perhaps \(StackFrame.shortened(first.function))"
         }
         guard heap.sampling != nil else { return start + "; a heap profile would tell where" }
+        guard !heap.hasExited else {
+            return start + ", and what it had not freed when it ended does not explain it: "
+                + "a snapshot taken while it runs tells more"
+        }
         return start + ", and no allocation site explains it: "
             + "look at thread stacks, mappings, shared memory, page tables and fragmentation"
     }
@@ -149,16 +161,16 @@ extension ProcessSummary {
 private func losses(_ profile: HeapProfile?) -> [String] {
     guard let profile else { return [] }
     let sampling = profile.sampling
-    let losses: [(count: UInt64, text: String)] = [
-        (sampling.samplesDropped, "samples had no slot and are in no estimate"),
-        (sampling.stacksLost, "samples lost their stack for lack of space"),
-        (sampling.stacksCut, "stacks were cut: their outermost frames are missing"),
-        (sampling.stacksFailed, "stacks could not be unwound beyond the caller"),
-        (sampling.modulesDropped, "modules were not recorded: addresses in them stay unnamed"),
-        (sampling.historySkipped, "checkpoints of live bytes were left out"),
+    let losses: [(text: String, count: UInt64)] = [
+        ("samples without a slot, in no estimate", sampling.samplesDropped),
+        ("samples whose stack was lost for lack of space", sampling.stacksLost),
+        ("stacks that were cut, their outermost frames missing", sampling.stacksCut),
+        ("stacks that could not be unwound beyond the caller", sampling.stacksFailed),
+        ("modules that were not recorded, addresses in them unnamed", sampling.modulesDropped),
+        ("checkpoints of live bytes left out", sampling.historySkipped),
     ]
     var lines = profile.warnings
-    lines += losses.filter { $0.count > 0 }.map { "\(Figures.count(Double($0.count))) \($0.text)" }
+    lines += losses.filter { $0.count > 0 }.map { "\($0.text): \(Figures.count(Double($0.count)))" }
     if sampling.paced > 0 {
         let widest = Figures.bytes(Double(sampling.widestInterval))
         let slow = sampling.stalled > 0 ? ", since samples had become slow" : " to keep its budget"
@@ -173,6 +185,7 @@ private func losses(_ profile: HeapProfile?) -> [String] {
         let times = Figures.count(Double(sampling.thinnings), "time")
         lines.append("the sample table was thinned \(times); estimates stay unbiased")
     }
+    if sampling.isAttached { lines.append("recorded since the probe was attached: memory from before is in no figure") }
     if !sampling.hasUnwinder {
         lines.append("the probe found no libunwind: stacks are the caller alone")
     }

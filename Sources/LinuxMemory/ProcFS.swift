@@ -19,7 +19,16 @@ public struct ProcFS: Sendable {
         // statm only where it is needed: it tells less than status does.
         let needsShares = status["VmRSS"] != nil && status["RssAnon"] == nil
         let statm = needsShares ? try read("statm", of: pid) : []
-        return ProcessMemory(pid: pid, status: status, stat: stat, statm: statm)
+        var memory = ProcessMemory(pid: pid, status: status, stat: stat, statm: statm)
+        memory.name = wholeName(of: pid, stat.name)
+        return memory
+    }
+
+    /// What the kernel cut is made whole by the executable's file name or the first argument's.
+    private func wholeName(of pid: Int32, _ name: String) -> String {
+        guard name.utf8.count == 15 else { return name }
+        let files = [link("/proc/\(pid)/exe"), commandLine(of: pid)?.first].compactMap { $0.map(fileName) }
+        return files.first { $0.hasPrefix(name) } ?? name
     }
 
     /// The memory map, summed. Dear: the kernel walks every page table of the process under its lock, 8–11 ms per GiB

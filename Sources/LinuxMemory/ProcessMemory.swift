@@ -3,7 +3,7 @@ internal import Glibc
 /// What /proc/PID tells about one process. Sizes are in bytes; the kernel's counters may lag by some pages a thread.
 public struct ProcessMemory: Sendable, Equatable {
     public var pid: Int32
-    /// The kernel's name of it, at most 15 bytes.
+    /// The kernel's name of it; where that was cut at 15 bytes, the whole one if its executable tells.
     public var name: String
     /// When it started, in clock ticks since boot: with the pid it names a process for good.
     public var startTicks: UInt64

@@ -157,6 +157,8 @@ extension ProbeAccount {
             "memoryBytes": JSONValue(Int(clamping: memoryBytes)),
             "ledgerBytes": JSONValue(Int(clamping: ledgerBytes)),
             "isPaused": .bool(isPaused),
+            "isAttached": .bool(isAttached),
+            "isDetached": .bool(isDetached),
         ])
     }
 }

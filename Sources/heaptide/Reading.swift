@@ -26,6 +26,7 @@ struct TakeSnapshot: ParsableCommand {
 
     func validate() throws {
         if pid <= 0 { throw ValidationError("PID must be a process's number") }
+        guard output.hasSuffix(".heaptide") else { throw ValidationError("--output FILE must end in .heaptide") }
     }
 
     func run() throws {
@@ -37,7 +38,7 @@ struct TakeSnapshot: ParsableCommand {
 
 struct Analyze: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Say what leaks, how fast, and who holds it.",
+        abstract: "Say what leaks, how fast, and which code allocates it.",
         discussion: """
             Example: heaptide analyze service-20261121T231422.087Z-4711-limit.heaptide --format json
 

@@ -23,6 +23,7 @@ import Testing
         #expect(first.live(ofSize: 5003) == 6)
         #expect(first.live(ofSize: 5005) == 1)
         #expect(first.process.pid == program.pid)
+        #expect(first.sampling.isAttached && !first.sampling.isDetached)
 
         #expect(try program.detach().status == 0)
         #expect(program.tell("a 5 5007") && program.tell("f 12 0"))
@@ -30,6 +31,7 @@ import Testing
         #expect(second.count == 1)
         #expect(second.first?.live(ofSize: 5007) == 0)
         #expect(second.first?.live(ofSize: 5003) == 6)
+        #expect(second.first?.sampling.isDetached == true && second.first?.process.exited == false)
 
         #expect(try program.attach().status == 0)
         #expect(program.tell("a 3 5009") && program.tell("f 1 0"))
@@ -132,11 +134,20 @@ import Testing
 
     @Test func theDoctorKnows() throws {
         let program = try RunningProgram(Self.allocates)
-        func doctor() throws -> String { try run(Products.heaptide, ["doctor", "\(program.pid)"]).output }
+        func doctor(_ options: [String] = []) throws -> String {
+            try run(Products.heaptide, ["doctor", "\(program.pid)"] + options).output
+        }
         #expect(try doctor().contains("possible: heaptide attach \(program.pid)"))
         #expect(try program.attach().status == 0)
         #expect(try program.attach().errors.contains("has the probe attached already"))
-        #expect(try doctor().contains("has the probe attached already"))
+        // Its ledger is found where it has it mapped, though nobody names the folder.
+        #expect(try doctor().contains("the probe records this process in \(program.folder.file("ledgers"))"))
+        #expect(try run(Products.heaptide, ["probe", "\(program.pid)"]).output.contains("recording"))
+        let ledgers = ["--ledgers", program.folder.file("ledgers")]
+        #expect(try program.detach().status == 0)
+        #expect(try doctor(ledgers).contains("the probe was detached"))
+        #expect(try doctor(ledgers).contains("possible: heaptide attach \(program.pid)"))
+        #expect(try run(Products.heaptide, ["probe", "\(program.pid)"] + ledgers).errors.contains("was detached"))
         #expect(program.end() == 0)
     }
 }

@@ -29,7 +29,11 @@ import Testing
         let ledger = try #require(try running.allocate(5401, in: probed))
         try LedgerFile.give(.pause, to: ledger)
         try running.allocate(5403, in: probed)
-        #expect(try LedgerFile(path: ledger).sampling().isPaused)
+        // Nothing is known of the time after the pause.
+        let pausedAt = try #require(try LedgerFile(path: ledger).sampling().pausedAt)
+        #expect(try LedgerFile(path: ledger).profile(at: .max).duration == pausedAt)
+        try LedgerFile.give(.pause, to: ledger)
+        #expect(try LedgerFile(path: ledger).sampling().pausedAt == pausedAt)
         try LedgerFile.give(.resume, to: ledger)
         try running.allocate(5405, in: probed)
         try LedgerFile.give(.interval(1 << 30), to: ledger)

@@ -131,4 +131,25 @@ import Testing
         // take < through < outer < main < two of libc < _start
         #expect(isCut ? site.stack.count < 7 : site.stack.count == 7)
     }
+
+    /// There rbp may hold anything, as optimised Swift without frame pointers shows: no address may wrap around.
+    @Test func anythingInTheFramePointer() throws {
+        let probed = try Probed(
+            """
+            #include <stdlib.h>
+            void *volatile keep;
+            static void take(void) { keep = malloc(6021); }
+            void through(void (*function)(void), unsigned long rbp);
+            __asm__("through: push %rbp; mov %rsi, %rbp; call *%rdi; pop %rbp; ret");
+            int main(void) {
+                unsigned long odd[] = {0, 1, 7, 8, 16, 4095, 4096, -1ul, -8ul, -16ul, -4096ul, 1ul << 63, (1ul << 47) - 8,
+                    (unsigned long)&keep, (unsigned long)main, (unsigned long)odd, (unsigned long)odd + 1};
+                for (int i = 0; i < 17; i++) through(take, odd[i]);
+                return 0;
+            }
+            """, flags: ["-fno-inline", "-fomit-frame-pointer"])
+        #expect(try probed.run().status == 0)
+        let profile = try #require(try probed.profiles().first)
+        #expect(profile.samples.filter { $0.size == 6021 }.count == 17)
+    }
 }

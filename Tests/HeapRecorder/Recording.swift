@@ -13,7 +13,8 @@ final class Recording {
 
     init(interval: UInt64 = 1, ledgerSize: UInt64 = 2 << 20, seed: UInt64 = 1) {
         directory.withCString { path in
-            var config = hr_config(directory: path, interval: interval, ledger_size: ledgerSize, seed: seed)
+            var config = hr_config(
+                directory: path, interval: interval, ledger_size: ledgerSize, seed: seed, is_attached: false)
             hr_configure(&config)
         }
     }

@@ -17,6 +17,9 @@ import Testing
         ("void std::vector<Event, std::allocator<Event> >::_M_realloc_insert<Event const&>(Event const&)", .container),
         ("std::pair<std::__detail::_Node_iterator<int>, bool> std::_Hashtable<int>::_M_emplace(int&&)", .container),
         ("Swift.Array.append(__owned A) -> ()", .container),
+        ("static Swift.String.+ infix(Swift.String, Swift.String) -> Swift.String", .container),
+        ("static App.Matrix.< infix(App.Matrix, App.Matrix) -> Swift.Bool", .application),
+        ("static Swift.Array.+= infix<A where A1: Swift.Sequence>(inout [A], A1) -> ()", .container),
         (
             "generic specialization <App.Event> of Swift._ArrayBuffer._consumeAndCreateNew() -> Swift._ArrayBuffer<A>",
             .container

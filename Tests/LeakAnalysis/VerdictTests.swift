@@ -1,8 +1,9 @@
 import HeapProfile
-import LeakAnalysis
 import TestSupport
 import Testing
 import TimeSeries
+
+@testable import LeakAnalysis
 
 @Suite struct VerdictTests {
     private let service = SimulatedService(.pureLeak, seed: 7, duration: 120)
@@ -65,6 +66,39 @@ import TimeSeries
         #expect(report.verdict.class == .growth)
         #expect(report.verdict.summary.contains("thread stacks"))
         #expect(report.suspects.allSatisfy { $0.confidenceLabel == .low })
+    }
+
+    /// A program frees its heap as it ends: what is left then says nothing of its growth.
+    @Test func growthOfAProgramThatEnded() {
+        var profile = SimulatedService(.healthy, seed: 7, duration: 120).profile
+        profile.process.exited = true
+        let report = analyze(LeakInput(profile: profile, memory: memory(from: 200e6, perSecond: 1e6, for: 120)))
+        #expect(report.verdict.summary.contains("a snapshot taken while it runs"))
+    }
+
+    @Test func whoStoppedWatchingSaysSo() {
+        var profile = service.profile
+        profile.sampling.pausedAt = 120
+        #expect(analyze(LeakInput(profile: profile)).verdict.summary.contains("before the probe was paused"))
+        profile.sampling.pausedAt = nil
+        profile.sampling.isDetached = true
+        profile.sampling.isAttached = true
+        let report = analyze(LeakInput(profile: profile))
+        #expect(report.verdict.summary.contains("before the probe was detached"))
+        #expect(report.warnings.contains { $0.contains("recorded since the probe was attached") })
+    }
+
+    @Test func mediansAreOfBytes() throws {
+        // Three of four samples are young, and stand for a quarter of the bytes.
+        let births = [(10.0, Float(30)), (80.0, 3), (90.0, 3), (95.0, 4)]
+        let samples = births.map { LiveSample(size: 1000, birth: $0.0, weight: $0.1, site: 0) }
+        let profile = HeapProfile(
+            process: ProcessIdentity(pid: 1), sampling: Sampling(firstInterval: 8192, interval: 8192), duration: 100,
+            sites: [Site(stack: [CodeAddress(module: -1, offset: 16)], live: Estimate(bytes: 40_000, count: 40))],
+            samples: ContiguousArray(samples))
+        let group = try #require(
+            SiteGroup.groups(of: profile, symbols: SymbolTable(), showsFoldedFrames: false).first)
+        #expect(Ages(of: group, duration: 100).median == 90)
     }
 
     @Test func limitCountsWhatTheHistoryLeavesOut() throws {

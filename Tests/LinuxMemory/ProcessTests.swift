@@ -24,6 +24,13 @@ import Testing
         #expect(process.name == name && process.state == "D" && process.startTicks == 188_482)
     }
 
+    @Test func namesThatTheKernelCutAreMadeWhole() throws {
+        let long = processFiles(42, name: "activity-servic", arguments: ["/opt/activity-service", "x"])
+        #expect(try FixtureTree(long).process(42).name == "activity-service")
+        let renamed = processFiles(42, name: "worker number 1", arguments: ["/opt/activity-service"])
+        #expect(try FixtureTree(renamed).process(42).name == "worker number 1")
+    }
+
     @Test func oldKernelsHaveTheirSharesInStatm() throws {
         var files = processFiles(42)
         files["proc/42/status"] = files["proc/42/status"]?.split(separator: "\n")

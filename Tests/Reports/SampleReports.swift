@@ -64,7 +64,7 @@ enum SampleReports {
             sampling: SamplingSummary(
                 interval: 65_536, liveSamples: 3265, sites: 214, liveBytes: 214_000_000, allocatedBytes: 5_400_000_000,
                 freedBytes: 5_186_000_000, probeTimeShare: 0.0012),
-            warnings: ["2 stacks were cut: their outermost frames are missing"])
+            warnings: ["stacks that were cut, their outermost frames missing: 2"])
     }
 
     static var stable: LeakReport {

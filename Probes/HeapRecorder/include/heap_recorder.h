@@ -24,6 +24,7 @@ typedef struct hr_config {
     uint64_t interval;      /* mean bytes between samples, >= 1; 1 = every allocation */
     uint64_t ledger_size;   /* bytes, clamped to HL_MIN_SIZE … HL_MAX_SIZE */
     uint64_t seed;          /* of the sampling; 0 = from the clock */
+    bool is_attached;       /* to a program that had run before */
 } hr_config;
 
 /*
@@ -37,6 +38,8 @@ void hr_load_unwinder(void);
 
 /* The program ended by its own will: said in the ledger. Recording goes on, exit handlers still free. */
 void hr_mark_exited(void);
+/* Nothing will be recorded from here on, though the program lives. */
+void hr_mark_detached(void);
 
 /* Ends recording and unmaps; the next sample after hr_configure makes a new ledger. Nobody else may be in the recorder. */
 void hr_close(void);

@@ -57,7 +57,8 @@
 /* What the probe is doing (hl_header.state). */
 enum {
     HL_STATE_RECORDING = 1, /* also what a killed process leaves behind */
-    HL_STATE_EXITED = 2     /* exit() or return from main: the program ended by its own will */
+    HL_STATE_EXITED = 2,    /* exit() or return from main: the program ended by its own will */
+    HL_STATE_DETACHED = 3   /* the probe was made inert: what the program did since is not known */
 };
 
 /* hl_module.state and hl_site.state */
@@ -72,7 +73,8 @@ enum {
 /* hl_header.flags */
 enum {
     HL_FLAG_LOCKED = 1,     /* the file's pages are locked in memory, which is soon after the start */
-    HL_FLAG_UNWINDER = 2    /* libunwind was loaded */
+    HL_FLAG_UNWINDER = 2,   /* libunwind was loaded */
+    HL_FLAG_ATTACHED = 4    /* the program had run before: what it had allocated by then is not known */
 };
 
 typedef struct hl_header {
@@ -98,6 +100,7 @@ typedef struct hl_header {
      * they cost the hot path nothing, and takes what it cannot use for 0. */
     uint32_t order_pause;         /* 1: take no new samples; frees of those that live are still booked */
     uint32_t order_reserved;
+    uint64_t order_pause_ns;      /* when that was ordered, after start_monotonic_ns; written before order_pause */
     uint64_t order_interval;      /* finest mean bytes between samples; 0 = first_interval */
 
     uint64_t modules_offset, modules_capacity, modules_used;

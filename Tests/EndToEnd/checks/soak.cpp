@@ -27,7 +27,8 @@ constexpr int threadCount = 8;
 static std::atomic<long> signals, failures;
 static std::chrono::steady_clock::time_point deadline;
 static const char *libraryPath;
-static void *volatile kept[threadCount];
+constexpr int keptCount = 64; // by each thread, never touched: enough that also coarse sampling sees them
+static void *volatile kept[threadCount][keptCount];
 
 static void onAlarm(int) { signals++; }
 
@@ -159,7 +160,7 @@ static void work(int me, uint64_t rounds, std::atomic<uint64_t> *sum, std::atomi
         Random random{number * 8 + (uint64_t)me + 1};
         own = own * 31 + round(random, number);
     }
-    kept[me] = std::malloc(1'234'567);
+    for (auto &block : kept[me]) block = std::malloc(1'234'567);
     *sum = own;
     *done = number;
 }
