@@ -70,7 +70,7 @@ static inline void hp_leave(void)
 }
 
 /* hr_allocated through the gate. */
-static inline void hp_allocated(void *block, size_t size, uint64_t caller)
+static inline void hp_allocated(void *block, size_t size, const hr_caller *caller)
 {
     if (hp_enter()) {
         hr_allocated(block, size, caller);

@@ -104,8 +104,14 @@ static HP_COLD void *find_late_delete(void **slot)
 /* ---- Exported ---------------------------------------------------------------------------------------------------- */
 
 /* Without any C++ runtime to be found there is nobody to throw bad_alloc: then memory comes from malloc. */
-#define OPERATOR_NEW(name, parameters, arguments, otherwise)                                                  \
+#define OPERATOR_NEW(name, parameters, arguments, otherwise)                                                           \
     static operator_new slot##name;                                                                                    \
+    static HP_COLD void *sampled##name parameters                                                                      \
+    {                                                                                                                  \
+        void *block = ((void *(*)parameters)slot##name.function)arguments;                                             \
+        hp_allocated(block, size, HR_CALLER);                                                                          \
+        return block;                                                                                                  \
+    }                                                                                                                  \
     HP_EXPORT void *name parameters                                                                                    \
     {                                                                                                                  \
         operator_new *slot = &slot##name;                                                                              \
@@ -113,9 +119,7 @@ static HP_COLD void *find_late_delete(void **slot)
             return otherwise;                                                                                          \
         if (!slot->counted_here || hr_skip(size))                                                                      \
             return ((void *(*)parameters)slot->function)arguments;                                                     \
-        void *block = ((void *(*)parameters)slot->function)arguments;                                                  \
-        hp_allocated(block, size, HR_CALLER);                                                                          \
-        return block;                                                                                                  \
+        return sampled##name arguments;                                                                                \
     }
 
 #define OPERATOR_DELETE(name, parameters, arguments)                                                                   \

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-hr_ledger hr_ledger_now;
+hr_ledger hr_ledger_now __attribute__((aligned(64)));
 
 uint64_t hr_clock(void)
 {
@@ -107,16 +107,26 @@ static void read_boot_id(uint8_t id[16])
 
 static uint64_t align(uint64_t n) { return (n + HL_ALIGNMENT - 1) & ~(uint64_t)(HL_ALIGNMENT - 1); }
 
-/* Shares of what the header, modules and names leave: sites 35%, frames 20%, samples the rest. */
+static uint64_t power_of_two_from(uint64_t n)
+{
+    uint64_t power = 1;
+    while (power < n)
+        power *= 2;
+    return power;
+}
+
+/* Shares of what the header, modules and names leave: sites 33% and their index, frames 20%, samples the rest. */
 static void lay_out(hl_header *h, uint64_t size)
 {
     h->modules_offset = HL_HEADER_SIZE;
     h->modules_capacity = 512;
     h->names_offset = align(h->modules_offset + h->modules_capacity * sizeof(hl_module));
     h->names_capacity = 64 << 10;
-    h->sites_offset = align(h->names_offset + h->names_capacity);
-    uint64_t rest = size - h->sites_offset;
-    h->sites_capacity = rest * 35 / 100 / sizeof(hl_site);
+    h->index_offset = align(h->names_offset + h->names_capacity);
+    uint64_t rest = size - h->index_offset;
+    h->sites_capacity = rest / 3 / sizeof(hl_site);
+    h->index_capacity = power_of_two_from(2 * h->sites_capacity);
+    h->sites_offset = align(h->index_offset + h->index_capacity * sizeof(uint64_t));
     h->frames_offset = align(h->sites_offset + h->sites_capacity * sizeof(hl_site));
     h->frames_capacity = rest / 5 / sizeof(uint64_t);
     h->keys_offset = align(h->frames_offset + h->frames_capacity * sizeof(uint64_t));
@@ -192,9 +202,14 @@ static void point_to_sections(hr_ledger *ledger, uint8_t *base)
     ledger->modules = (hl_module *)(base + h->modules_offset);
     ledger->names = (char *)(base + h->names_offset);
     ledger->sites = (hl_site *)(base + h->sites_offset);
+    ledger->sites_capacity = h->sites_capacity;
+    ledger->index = (uint64_t *)(base + h->index_offset);
+    ledger->index_mask = h->index_capacity - 1;
     ledger->frames = (uint64_t *)(base + h->frames_offset);
     ledger->keys = (uint64_t *)(base + h->keys_offset);
     ledger->samples = (hl_sample *)(base + h->samples_offset);
+    ledger->buckets = h->samples_capacity / HL_BUCKET;
+    ledger->start = h->start_monotonic_ns;
 }
 
 static bool make_ledger(hr_ledger *next, uint64_t size, int parent)

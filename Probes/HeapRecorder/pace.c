@@ -8,8 +8,8 @@
 #include "recorder_internal.h"
 
 #define WINDOW_NS UINT64_C(250000000)
-#define WINDOW_SAMPLES 3125u /* 12,500 a second: at 0.5 µs each, 0.6% of a core */
-#define WINDOW_COST (WINDOW_NS / 400 * 3) /* 0.75% of a core */
+#define WINDOW_SAMPLES 3125u /* 12,500 a second: at 0.4 µs each, 0.5% of a core */
+#define WINDOW_COST (WINDOW_NS / 200) /* 0.5% of a core */
 #define IS_QUIET(used, budget) ((used) < (budget) / 100 * 45) /* twice as much will still be within it */
 #define LARGEST_COST 50000u /* a thread that lost its core in the middle of a sample tells nothing of the load … */
 #define SLOW_NS 10000u

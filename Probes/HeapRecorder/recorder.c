@@ -153,7 +153,7 @@ static uint32_t cost_octave(uint64_t nanoseconds)
     return octave < HL_COST_BUCKETS ? octave : HL_COST_BUCKETS - 1;
 }
 
-/* `is_warm`: nothing was learnt on the way, which happens once for each place in the code and tells nothing of the load. */
+/* `is_warm`: no rule was learnt on the way, which happens once for each place in the code and tells nothing of the load. */
 static void account(uint64_t began, bool is_warm)
 {
     hl_header *header = hr_ledger_now.header;
@@ -163,7 +163,7 @@ static void account(uint64_t began, bool is_warm)
     HR_ADD(header->slow_path_octaves[cost_octave(took)], 1);
     if (took > HR_LOAD(header->slow_path_worst_ns))
         HR_STORE(header->slow_path_worst_ns, took);
-    HR_STORE(header->last_write_ns, now - header->start_monotonic_ns);
+    HR_STORE(header->last_write_ns, now - hr_ledger_now.start);
     hr_pace(now, is_warm ? took : 0);
 }
 
@@ -195,30 +195,31 @@ static void record(void *block, size_t size, double weight, uint32_t site, uint6
 }
 
 /* A stack that is new may have come about by rules of code that is gone: then once more. */
-static hr_stack unwind_anew(uint64_t *frames, uint64_t caller)
+static hr_stack unwind_again(hr_stack stack, uint64_t *frames, const hr_caller *caller)
 {
     hl_header *header = hr_ledger_now.header;
     uint64_t unloads = HR_LOAD(header->unloads);
-    hr_stack stack = hr_unwind(frames, caller);
-    if (HR_LIKELY(hr_site_is_known(stack.hash)))
-        return stack;
     hr_modules_refresh();
     return HR_LOAD(header->unloads) == unloads ? stack : hr_unwind(frames, caller);
 }
 
-static __attribute__((noinline)) uint32_t site_of_stack(uint64_t caller)
+static __attribute__((noinline)) uint32_t site_of_stack(const hr_caller *caller)
 {
     uint64_t frames[HL_MAX_DEPTH];
-    hr_stack stack = unwind_anew(frames, caller);
+    uint32_t site;
+    hr_stack stack = hr_unwind(frames, caller);
     if (stack.flags & HL_SITE_NO_UNWINDER)
         HR_ADD(hr_ledger_now.header->stacks_failed, 1);
+    if (HR_LIKELY(hr_site_find(stack.hash, &site)))
+        return site;
+    stack = unwind_again(stack, frames, caller);
     return hr_site_intern(stack.hash, frames, stack.depth, stack.flags);
 }
 
-static uint32_t site_of_caller(uint64_t caller)
+static uint32_t site_of_caller(const hr_caller *caller)
 {
     HR_ADD(hr_ledger_now.header->stacks_failed, 1);
-    return hr_site_intern(hr_stack_hash(&caller, 1), &caller, 1, HL_SITE_NO_UNWINDER);
+    return hr_site_intern(hr_stack_hash(&caller->ip, 1), &caller->ip, 1, HL_SITE_NO_UNWINDER);
 }
 
 /* A library that took an unloaded one's place may call from the same addresses: those stacks are known, and wrong. Asking
@@ -232,7 +233,7 @@ static void notice_loading(uint64_t now)
         hr_modules_refresh();
 }
 
-static void sample(hr_thread *self, void *block, size_t size, uint64_t caller)
+static void sample(hr_thread *self, void *block, size_t size, const hr_caller *caller)
 {
     uint64_t interval = due(self, size);
     if (!interval)
@@ -248,16 +249,17 @@ static void sample(hr_thread *self, void *block, size_t size, uint64_t caller)
         HR_ADD(header->samples_paused, 1);
         return;
     }
-    uint64_t began = hr_clock(), now = began - header->start_monotonic_ns;
+    hr_sample_prefetch(block);
+    uint64_t began = hr_clock(), now = began - hr_ledger_now.start;
     notice_loading(now);
-    uint64_t learnt = HR_LOAD(header->frames_learnt) + HR_LOAD(header->sites_used);
+    uint64_t learnt = HR_LOAD(header->frames_learnt);
     uint32_t site = hr_has_stack_room() ? site_of_stack(caller) : site_of_caller(caller);
     record(block, size, hr_weight(size, interval), site, now);
     bool settled = hr_ledger_settle(now);
-    account(began, !settled && HR_LOAD(header->frames_learnt) + HR_LOAD(header->sites_used) == learnt);
+    account(began, !settled && HR_LOAD(header->frames_learnt) == learnt);
 }
 
-void hr_allocated(void *block, size_t size, uint64_t caller)
+void hr_allocated(void *block, size_t size, const hr_caller *caller)
 {
     hr_thread *self = &hr_self;
     self->mallocs_seen++;
@@ -294,7 +296,7 @@ hr_taken hr_take(const void *block)
 void hr_freed(const hr_taken *taken)
 {
     const hl_sample *s = &taken->sample;
-    if (!taken->found || s->site >= hr_ledger_now.header->sites_capacity)
+    if (!taken->found || s->site >= hr_ledger_now.sites_capacity)
         return;
     uint64_t now = hr_now();
     hr_site_freed(s->site, hr_sample_weight(s), s->size, s->birth_ns, now);

@@ -1,14 +1,15 @@
 /*
  * The table of live samples, lock-free. A block's address belongs to one thread between malloc and free, so two
  * threads never work on the same key; they compete for slots only, by compare-and-swap on the key. A sample lives
- * in the 32 slots of the bucket its address hashes to: no chains, no tombstones, a look-up reads four cache lines.
+ * in the 32 slots of the bucket its address hashes to: no chains, no tombstones, a look-up reads four cache lines
+ * at the most.
  */
 #include "recorder_internal.h"
 
 #include "sampling.h"
 #include "tap.h"
 
-uint8_t hr_filter[1u << HR_FILTER_BITS] __attribute__((aligned(64)));
+uint8_t hr_filter[1u << HR_FILTER_BITS];
 
 void hr_filter_add(const void *block)
 {
@@ -35,11 +36,20 @@ void hr_filter_clear(void)
             HR_STORE(hr_filter[i], 0);
 }
 
+/* The first slot of the key's bucket. */
 static uint64_t bucket_of(uint64_t key)
 {
-    uint64_t buckets = hr_ledger_now.header->samples_capacity / HL_BUCKET;
     uint64_t hash = (key >> 4) * UINT64_C(0xD6E8FEB86659FD93);
-    return ((hash >> 32) * buckets >> 32) * HL_BUCKET;
+    return ((hash >> 32) * hr_ledger_now.buckets >> 32) * HL_BUCKET;
+}
+
+void hr_sample_prefetch(const void *block)
+{
+    uint64_t first = bucket_of((uintptr_t)block);
+    __builtin_prefetch(&hr_ledger_now.keys[first], 1);
+    __builtin_prefetch(&hr_ledger_now.samples[first], 1);
+    __builtin_prefetch(&hr_filter[hr_filter_slot(block)], 1);
+    __builtin_prefetch(&hr_ledger_now.header->samples_live, 1);
 }
 
 double hr_sample_weight(const hl_sample *sample)
@@ -108,9 +118,11 @@ bool hr_sample_insert(const void *block, const hl_sample *sample)
 
 bool hr_sample_remove(const void *block, hl_sample *sample)
 {
-    uint64_t key = (uintptr_t)block, first = bucket_of(key);
+    uint64_t key = (uintptr_t)block;
     if (key <= HL_KEY_RESERVED)
         return false;
+    hr_sample_prefetch(block);
+    uint64_t first = bucket_of(key);
     for (uint64_t i = first; i < first + HL_BUCKET; i++) {
         if (__atomic_load_n(&hr_ledger_now.keys[i], __ATOMIC_ACQUIRE) != key)
             continue;

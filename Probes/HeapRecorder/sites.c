@@ -1,10 +1,14 @@
-/* Allocation sites: hash-consed stacks with their counters, and each site's own short history of live bytes. */
+/*
+ * Allocation sites: hash-consed stacks with their counters, and each site's own short history of live bytes. Sites lie one
+ * behind the other; an index finds them, of which eight entries share a cache line. It is at most half full.
+ */
 #include "recorder_internal.h"
 
 #include <string.h>
 
 #define LOST_STACK 0u /* site 0 takes the samples whose stack found no room */
 #define LONGEST_PROBE 64u
+#define NUMBER_BITS 24 /* of an index entry: the site's number; above them those of the stack's hash */
 
 /* Four lanes, since a multiplication takes longer than a frame. */
 uint64_t hr_stack_hash(const uint64_t *frames, uint32_t depth)
@@ -39,11 +43,23 @@ static bool reserve_frames(uint32_t depth, uint64_t *at)
     return true;
 }
 
-/* Fills a slot that this thread has claimed; without room for its frames it is a site with an empty stack. */
-static uint32_t publish(uint32_t index, const uint64_t *frames, uint32_t depth, uint32_t flags, uint64_t generation)
+/* The number of a site that is nobody else's; LOST_STACK where there is none. */
+static uint32_t reserve_site(void)
 {
     hl_header *header = hr_ledger_now.header;
-    hl_site *site = &hr_ledger_now.sites[index];
+    uint64_t used = HR_LOAD(header->sites_used);
+    do {
+        if (used + 1 >= hr_ledger_now.sites_capacity || used + 1 >= UINT64_C(1) << NUMBER_BITS)
+            return LOST_STACK;
+    } while (!__atomic_compare_exchange_n(&header->sites_used, &used, used + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    return (uint32_t)used + 1;
+}
+
+/* Without room for its frames it is a site with an empty stack. */
+static void publish(uint32_t number, uint64_t hash, const uint64_t *frames, uint32_t depth, uint32_t flags)
+{
+    hl_header *header = hr_ledger_now.header;
+    hl_site *site = &hr_ledger_now.sites[number];
     uint64_t at = 0;
     if (reserve_frames(depth, &at)) {
         memcpy(hr_ledger_now.frames + at, frames, depth * sizeof *frames);
@@ -52,38 +68,33 @@ static uint32_t publish(uint32_t index, const uint64_t *frames, uint32_t depth, 
     } else {
         HR_ADD(header->sites_dropped, 1);
     }
+    site->hash = hash;
     site->flags = flags;
-    site->generation = generation;
+    site->generation = HR_LOAD(header->unloads);
     site->first_ns = hr_now();
-    HR_ADD(header->sites_used, 1);
     if (flags & HL_SITE_CUT)
         HR_ADD(header->stacks_cut, 1);
     __atomic_store_n(&site->state, HL_READY, __ATOMIC_RELEASE);
-    return index;
 }
 
-/* A slot whose hash is known but that is not published yet is used all the same: counters need no stack. */
-static bool find(uint64_t hash, uint32_t *index)
+/* The stack's entry, or the free one that is to take it; NULL where there is neither. */
+static uint64_t *entry_of(uint64_t hash, uint32_t *number)
 {
-    uint64_t capacity = hr_ledger_now.header->sites_capacity;
-    uint64_t i = 1 + hash % (capacity - 1);
-    for (uint32_t n = 0; n < LONGEST_PROBE; n++, i = i + 1 < capacity ? i + 1 : 1) {
-        uint64_t there = __atomic_load_n(&hr_ledger_now.sites[i].hash, __ATOMIC_ACQUIRE);
-        *index = (uint32_t)i;
-        if (there == hash)
-            return true;
-        if (there == 0)
-            return false;
+    uint64_t mask = hr_ledger_now.index_mask, i = hash & mask;
+    for (uint32_t n = 0; n < LONGEST_PROBE; n++, i = (i + 1) & mask) {
+        uint64_t entry = __atomic_load_n(&hr_ledger_now.index[i], __ATOMIC_ACQUIRE);
+        *number = entry & ((1u << NUMBER_BITS) - 1);
+        if (entry == 0 || ((entry ^ hash) >> NUMBER_BITS == 0 && HR_LOAD(hr_ledger_now.sites[*number].hash) == hash))
+            return &hr_ledger_now.index[i];
     }
-    *index = LOST_STACK;
-    return false;
+    return NULL;
 }
 
-/* A closed site keeps its slot and its samples, under a hash that no stack has. */
+/* A closed site keeps its number and its samples, under a hash that no stack has. */
 void hr_sites_close(uint64_t start, uint64_t end)
 {
-    hl_header *header = hr_ledger_now.header;
-    for (uint64_t i = 1; i < header->sites_capacity; i++) {
+    uint64_t used = HR_LOAD(hr_ledger_now.header->sites_used);
+    for (uint64_t i = 1; i <= used; i++) {
         hl_site *site = &hr_ledger_now.sites[i];
         if (__atomic_load_n(&site->state, __ATOMIC_ACQUIRE) != HL_READY)
             continue;
@@ -91,32 +102,33 @@ void hr_sites_close(uint64_t start, uint64_t end)
             uint64_t address = hr_ledger_now.frames[site->frames_index + f];
             if (address < start || address >= end)
                 continue;
-            __atomic_store_n(&site->hash, ~site->hash | 1, __ATOMIC_RELEASE);
+            HR_STORE(site->hash, ~site->hash | 1);
             break;
         }
     }
 }
 
-bool hr_site_is_known(uint64_t hash)
+bool hr_site_find(uint64_t hash, uint32_t *number)
 {
-    uint32_t index;
-    return find(hash, &index);
+    return entry_of(hash, number) && *number != LOST_STACK;
 }
 
+/* Of two threads that come with the same new stack the second leaves a site behind that nobody uses. */
 uint32_t hr_site_intern(uint64_t hash, const uint64_t *frames, uint32_t depth, uint32_t flags)
 {
-    hl_header *header = hr_ledger_now.header;
-    uint32_t index;
-    uint64_t generation = HR_LOAD(header->unloads);
-    while (!find(hash, &index)) {
-        if (index == LOST_STACK)
-            return lost();
-        uint64_t empty = 0;
-        if (__atomic_compare_exchange_n(&hr_ledger_now.sites[index].hash, &empty, hash, false, __ATOMIC_ACQ_REL,
-                                        __ATOMIC_RELAXED))
-            return publish(index, frames, depth, flags, generation);
+    uint32_t found, number = LOST_STACK;
+    uint64_t *entry;
+    while ((entry = entry_of(hash, &found)) && found == LOST_STACK) {
+        if (number == LOST_STACK) {
+            if ((number = reserve_site()) == LOST_STACK)
+                return lost();
+            publish(number, hash, frames, depth, flags);
+        }
+        uint64_t empty = 0, full = (hash >> NUMBER_BITS << NUMBER_BITS) | number;
+        if (__atomic_compare_exchange_n(entry, &empty, full, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+            return number;
     }
-    return index;
+    return entry ? found : lost();
 }
 
 /* ---- History --------------------------------------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
  * known.
  */
 #define _GNU_SOURCE
+#include "last_walk.h"
 #include "recorder_internal.h"
 
 #include <link.h>
@@ -36,7 +37,7 @@ bool hr_is_loader_barred(void) { return is_barred; }
 static __attribute__((noinline)) bool interrupted(uint64_t sp, hr_registers *at)
 {
     const ucontext_t *context = (const ucontext_t *)sp;
-    at->exact = true;
+    at->exact = at->is_odd = true;
     return hr_stack_word((uint64_t)&context->uc_mcontext.gregs[REG_RIP], &at->ip)
         && hr_stack_word((uint64_t)&context->uc_mcontext.gregs[REG_RSP], &at->sp)
         && hr_stack_word((uint64_t)&context->uc_mcontext.gregs[REG_RBP], &at->bp)
@@ -46,15 +47,20 @@ static __attribute__((noinline)) bool interrupted(uint64_t sp, hr_registers *at)
 static inline __attribute__((always_inline)) bool leave(hr_registers *at, hr_rule rule)
 {
     uint64_t cfa = (rule.kind == HR_RULE_SP ? at->sp : at->bp) + (uint64_t)(int64_t)rule.cfa;
-    uint64_t ip, bp = at->bp, r14 = at->r14;
+    uint64_t ip, bp = at->bp, r14 = at->r14, bp_at = at->bp_at;
     if (HR_UNLIKELY(rule.kind == HR_RULE_BP_LOAD) && (!hr_stack_word(cfa, &cfa) || !hr_stack_word(at->bp, &bp)))
         return false;
     if (cfa <= at->sp || cfa - at->sp > LARGEST_FRAME || !hr_stack_word(cfa - 8, &ip))
         return false;
-    if ((rule.bp && !hr_stack_word(cfa + (uint64_t)(int64_t)rule.bp, &bp))
+    if (rule.bp)
+        bp_at = cfa + (uint64_t)(int64_t)rule.bp;
+    if ((rule.bp && !hr_stack_word(bp_at, &bp))
         || (rule.r14 && !hr_stack_word(cfa + (uint64_t)(int64_t)rule.r14, &r14)))
         return false;
-    *at = (hr_registers){.ip = ip, .sp = cfa, .bp = bp, .r14 = r14, .exact = false};
+    *at = (hr_registers){
+        .ip = ip, .sp = cfa, .bp = bp, .r14 = r14, .bp_at = bp_at, .came_by_bp = rule.kind == HR_RULE_BP,
+        .is_odd = at->is_odd || rule.kind == HR_RULE_BP_LOAD,
+    };
     return true;
 }
 
@@ -67,7 +73,7 @@ static __attribute__((noinline)) bool leave_by_guess(hr_registers *at)
         || !hr_page_is_readable(frame + 8, &page))
         return false;
     uint64_t bp = ((const uint64_t *)frame)[0], ip = ((const uint64_t *)frame)[1];
-    *at = (hr_registers){.ip = ip, .sp = frame + 16, .bp = bp, .r14 = at->r14, .exact = false};
+    *at = (hr_registers){.ip = ip, .sp = frame + 16, .bp = bp, .r14 = at->r14, .is_odd = true};
     return ip && hr_code_object_at(ip - 1, &object);
 }
 
@@ -89,12 +95,19 @@ static inline step step_out(hr_registers *at)
 
 static bool is_own(uint64_t address) { return address >= own.start && address < own.end; }
 
-/* In the walk's own frame, which is the first that it leaves. */
-static inline __attribute__((always_inline)) void begin(hr_registers *at)
+/* r14 is known in the walk's own frame alone. */
+static inline __attribute__((always_inline)) void begin_here(hr_registers *at)
 {
     __asm__ volatile("leaq 0(%%rip), %0\n\tmovq %%rsp, %1\n\tmovq %%rbp, %2\n\tmovq %%r14, %3"
                      : "=&r"(at->ip), "=&r"(at->sp), "=&r"(at->bp), "=&r"(at->r14));
     at->exact = true;
+}
+
+static inline __attribute__((always_inline)) void begin_at(hr_registers *at, const hr_caller *caller)
+{
+    at->ip = caller->ip;
+    at->sp = (uint64_t)(uintptr_t)(caller + 1);
+    at->bp = caller->bp;
 }
 
 /* Where the walk has come to Swift's job runner: the whole stack with those that await in place of the runner's loop;
@@ -114,36 +127,55 @@ static __attribute__((noinline)) uint32_t follow_async(
 }
 
 /* The outermost frames are missing where it fills `frames`, or where it is lost on the way. */
-static __attribute__((noinline)) uint32_t walk(uint64_t *frames, uint32_t room, uint32_t *flags)
+static __attribute__((noinline)) uint32_t walk(
+    uint64_t *frames, uint32_t room, uint32_t *flags, const hr_caller *caller, hr_last_walk *last)
 {
-    hr_registers at; /* stays in registers: going through memory would double the time of a step */
+    hr_registers at = {.bp_at = HR_IN_REGISTER}; /* stays in registers: memory would double the time of a step */
     hr_walk history = {.steps = 0};
-    uint32_t depth = 0, whole;
-    step step;
-    begin(&at);
-    while ((step = step_out(&at)) == STEPPED) {
+    uint32_t depth = 0, rest;
+    step step = STEPPED;
+    if (hr_async_job_run)
+        begin_here(&at);
+    else
+        begin_at(&at, caller);
+    do {
         if (depth == 0 && is_own(at.ip))
             continue;
         if (HR_UNLIKELY(hr_async_job_run != 0)) {
             history.ring[++history.steps % HR_WALK_RING] = at;
-            if ((whole = follow_async(&history, frames, depth, room, flags)) != 0)
-                return whole;
+            if ((rest = follow_async(&history, frames, depth, room, flags)) != 0)
+                return rest;
         }
+        if (last && hr_last_walk_note(last, &at, depth)
+            && (rest = hr_last_walk_rejoin(last, &at, depth, frames + depth, room - depth)) != 0)
+            return depth + rest;
         if (depth == room)
             break;
         frames[depth++] = at.ip;
-    }
+    } while ((step = step_out(&at)) == STEPPED);
     *flags |= step == ENDED ? 0 : HL_SITE_CUT;
+    if (last && step == ENDED && at.ip && !at.is_odd && depth > 0 && depth <= HR_WALK_LONGEST)
+        hr_last_walk_replace(last, depth);
     return depth;
 }
 
-hr_stack hr_unwind(uint64_t *frames, uint64_t caller)
+static uint32_t walk_from(const hr_caller *caller, uint64_t *frames, uint32_t *flags)
+{
+    /* With async frames the registers along the way matter, which are not remembered. */
+    hr_last_walk *last = hr_async_job_run ? NULL : hr_last_walk_take();
+    uint32_t depth = walk(frames, HL_MAX_DEPTH, flags, caller, last);
+    if (last)
+        hr_last_walk_return(last);
+    return depth;
+}
+
+hr_stack hr_unwind(uint64_t *frames, const hr_caller *caller)
 {
     hr_stack stack = {.frames = frames};
     if (can_unwind)
-        stack.depth = walk(frames, HL_MAX_DEPTH, &stack.flags);
+        stack.depth = walk_from(caller, frames, &stack.flags);
     if (stack.depth == 0) {
-        frames[0] = caller;
+        frames[0] = caller->ip;
         stack.depth = 1;
         stack.flags = HL_SITE_NO_UNWINDER;
     }
@@ -151,4 +183,4 @@ hr_stack hr_unwind(uint64_t *frames, uint64_t caller)
     return stack;
 }
 
-uint64_t hr_memory_held(void) { return sizeof hr_filter + sizeof hr_rules; }
+uint64_t hr_memory_held(void) { return sizeof hr_filter + sizeof hr_rules + hr_last_walks_size; }

@@ -79,7 +79,7 @@ public struct Sampling: Sendable, Equatable, Codable {
     /// Calls of the sampled path by cost: [0] below 2^7 ns, [i] below 2^(7+i) ns, the last one beyond. Empty or 20.
     public var slowPathOctaves: [UInt64] = []
     /// The interval at its widest, and how often it doubled to keep the budget of samples a second; `stalled` of these
-    /// because samples of over 10 µs took 1.5% of a core.
+    /// because samples of over 10 µs took 1% of a core.
     public var widestInterval: UInt64 = 1
     public var paced: UInt64 = 0
     public var stalled: UInt64 = 0

@@ -94,9 +94,71 @@ import Testing
             let size = UInt64(line[0]) ?? 0
             let expected = line.dropFirst().compactMap { UInt64($0.dropFirst(2), radix: 16) }
             let site = try #require(profile.samples.first { $0.size == size }.map { profile.sites[Int($0.site)] })
-            let found = site.stack.map { $0.module < 0 ? $0.offset : $0.offset &+ profile.modules[Int($0.module)].bias }
-            #expect(Array(found.dropFirst()) == expected, "size \(size)")
+            #expect(site.addresses(in: profile).dropFirst() == expected[...], "size \(size)")
             #expect(!site.isCut)
+        }
+    }
+
+    /// Stacks that share outer frames with the one before, or seem to: functions of equal frames take one another's place,
+    /// and some have frames of changing size. What the last walk found must not be taken for this one's.
+    @Test(arguments: ["-O2 -fomit-frame-pointer", "-O2 -fno-omit-frame-pointer", "-O0"])
+    func manyWaysToOnePlace(flags: String) throws {
+        let probed = try Probed(
+            """
+            #include <alloca.h>
+            #include <cstdio>
+            #include <cstdlib>
+            #include <cstring>
+            #include <execinfo.h>
+            static void *volatile keep;
+            static unsigned long state = 88172645463325252;
+            static unsigned draw(unsigned below) {
+                state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+                return state % below;
+            }
+            static int taken;
+            __attribute__((noinline)) static void take() {
+                void *frames[200];
+                int size = 7000 + taken++;
+                keep = malloc(size);
+                int depth = backtrace(frames, 200);
+                printf("%d", size);
+                for (int i = 1; i < depth; i++) printf(" %p", frames[i]);
+                printf("\\n");
+            }
+            using Node = int (*)(int);
+            extern Node nodes[8];
+            template <int I> __attribute__((noinline)) int node(int depth) {
+                volatile char room[16 + 16 * (I % 2)];
+                room[0] = 1;
+                if (I % 4 == 3) {
+                    char *more = (char *)alloca(16 + 16 * draw(3));
+                    memset(more, 1, 16);
+                    room[0] = more[0];
+                }
+                if (depth == 0) take();
+                else do nodes[draw(8)](depth - 1); while (draw(4) == 0);
+                return room[0];
+            }
+            Node nodes[8] = {node<0>, node<1>, node<2>, node<3>, node<4>, node<5>, node<6>, node<7>};
+            int main() {
+                void *warm[1];
+                backtrace(warm, 1);
+                while (taken < 3000) nodes[draw(8)](12);
+            }
+            """, as: "ways.cpp", flags: flags.split(separator: " ").map(String.init))
+        let result = try probed.run()
+        #expect(result.status == 0)
+        let profile = try #require(try probed.profiles().first)
+        let sites = Dictionary(
+            profile.samples.map { ($0.size, profile.sites[Int($0.site)]) }, uniquingKeysWith: { first, _ in first })
+        let lines = result.output.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
+        #expect(lines.count >= 3000)
+        for line in lines {
+            let size = UInt64(line[0]) ?? 0
+            let expected = line.dropFirst().compactMap { UInt64($0.dropFirst(2), radix: 16) }
+            let site = try #require(sites[size])
+            #expect(site.addresses(in: profile).dropFirst() == expected[...], "size \(size)")
         }
     }
 
@@ -151,5 +213,12 @@ import Testing
         #expect(try probed.run().status == 0)
         let profile = try #require(try probed.profiles().first)
         #expect(profile.samples.filter { $0.size == 6021 }.count == 17)
+    }
+}
+
+extension Site {
+    /// Return addresses in memory.
+    fileprivate func addresses(in profile: HeapProfile) -> [UInt64] {
+        stack.map { $0.module < 0 ? $0.offset : $0.offset &+ profile.modules[Int($0.module)].bias }
     }
 }

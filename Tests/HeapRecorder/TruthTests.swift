@@ -10,7 +10,8 @@ extension RecorderTests {
         /// Allocates as the probe's hot path does.
         private func allocate(_ address: UInt, _ size: Int, from caller: UInt64 = 0x4242) {
             guard !hr_skip(size) else { return }
-            hr_allocated(UnsafeMutableRawPointer(bitPattern: address), size, caller)
+            var record = hr_caller(bp: 0, ip: caller)
+            hr_allocated(UnsafeMutableRawPointer(bitPattern: address), size, &record)
         }
 
         private func free(_ address: UInt) {

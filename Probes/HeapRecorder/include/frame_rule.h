@@ -32,8 +32,13 @@ _Static_assert(sizeof(hr_rule) == 8, "one word");
 /* A frame as the walk sees it: registers while its function is at `ip`. */
 typedef struct hr_registers {
     uint64_t ip, sp, bp, r14;
-    bool exact; /* `ip` is the instruction itself, not the return address behind a call */
+    uint64_t bp_at;  /* where bp was read, or HR_IN_REGISTER */
+    bool exact;      /* `ip` is the instruction itself, not the return address behind a call */
+    bool came_by_bp; /* bp led here */
+    bool is_odd;     /* on the way here something else than sp and bp told, once */
 } hr_registers;
+
+#define HR_IN_REGISTER 1u
 
 /* The loaded file that code belongs to. */
 typedef struct hr_code_object {

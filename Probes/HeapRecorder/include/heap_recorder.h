@@ -71,13 +71,16 @@ static inline bool hr_skip(size_t size)
     return false;
 }
 
-/* Counting filter over the addresses of live samples. A counter that reached 255 stays there: it costs time only. */
+/* Counting filter over the addresses of live samples. A counter that reached 255 stays there: it costs time only. One
+ * cache line serves a page of addresses: a program that works on few pages at a time needs few lines. */
 #define HR_FILTER_BITS 16
-extern uint8_t hr_filter[1u << HR_FILTER_BITS];
+extern uint8_t hr_filter[1u << HR_FILTER_BITS] __attribute__((aligned(64)));
 
 static inline size_t hr_filter_slot(const void *block)
 {
-    return (((uintptr_t)block >> 4) * UINT64_C(0x9E3779B97F4A7C15)) >> (64 - HR_FILTER_BITS);
+    uintptr_t address = (uintptr_t)block;
+    size_t line = ((address >> 12) * UINT64_C(0x9E3779B97F4A7C15)) >> (64 - (HR_FILTER_BITS - 6));
+    return line << 6 | (address >> 6 & 63);
 }
 
 /* False: this block has no sample. */
@@ -92,10 +95,15 @@ void hr_filter_pin(const void *block);
 
 /* ---- Sampled path ---------------------------------------------------------------------------------------------- */
 
-/* After hr_skip said false: records `block` with its stack if the sampling says so. `caller` stands in for the stack
- * where there is no unwinder: HR_CALLER in the exported function. Keeps errno. */
-#define HR_CALLER ((uint64_t)(uintptr_t)__builtin_return_address(0))
-void hr_allocated(void *block, size_t size, uint64_t caller);
+/* Where the exported function was called from: its frame record. The caller's stack pointer is right behind it. */
+typedef struct hr_caller {
+    uint64_t bp, ip;
+} hr_caller;
+#define HR_CALLER ((const hr_caller *)__builtin_frame_address(0))
+
+/* After hr_skip said false: records `block` with its stack if the sampling says so. The stack begins with `caller`:
+ * HR_CALLER in the exported function, or in one that it tail-calls. Keeps errno. */
+void hr_allocated(void *block, size_t size, const hr_caller *caller);
 
 /* A sample on its way out of the table or back in. */
 typedef struct hr_taken {

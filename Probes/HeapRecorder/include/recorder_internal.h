@@ -7,16 +7,23 @@
 
 /* The ledger being written. Set once per ledger, before recording begins. */
 typedef struct hr_ledger {
+    /* What each sample needs is one cache line. */
     hl_header *header;
-    hl_module *modules;
-    char *names;
     hl_site *sites;
-    uint64_t *frames;
+    uint64_t *index;   /* of sites by their stack's hash */
+    uint64_t index_mask;
     uint64_t *keys;
     hl_sample *samples;
+    uint64_t buckets;  /* of keys and samples */
+    uint64_t start;    /* nanoseconds of CLOCK_MONOTONIC */
+
+    uint64_t serial;   /* grows with each ledger of this process */
+    uint64_t sites_capacity;
+    uint64_t *frames;
+    hl_module *modules;
+    char *names;
     uint64_t mapped;   /* bytes mapped */
     uint64_t settled;  /* bytes of them that were faulted in */
-    uint64_t serial;   /* grows with each ledger of this process */
     int pid;           /* the process that made it */
     char path[4096];
 } hr_ledger;
@@ -31,7 +38,7 @@ extern hr_config hr_configured;
 /* Nanoseconds of CLOCK_MONOTONIC. */
 uint64_t hr_clock(void);
 /* The same since the ledger's start. */
-static inline uint64_t hr_now(void) { return hr_clock() - hr_ledger_now.header->start_monotonic_ns; }
+static inline uint64_t hr_now(void) { return hr_clock() - hr_ledger_now.start; }
 
 /* ledger_file.c: makes, reserves and maps the file; false (and one line on standard error) where it cannot. */
 bool hr_ledger_open(void);
@@ -57,7 +64,7 @@ typedef struct hr_stack {
     uint64_t hash;
 } hr_stack;
 /* `frames` has room for HL_MAX_DEPTH. Only where hr_has_stack_room. */
-hr_stack hr_unwind(uint64_t *frames, uint64_t caller);
+hr_stack hr_unwind(uint64_t *frames, const hr_caller *caller);
 bool hr_has_unwinder(void);
 /* Bytes of the recorder's tables besides the ledger; libunwind's pools, some 64 KiB, are not in it. */
 uint64_t hr_memory_held(void);
@@ -99,8 +106,8 @@ bool hr_page_is_readable(uint64_t address, uint64_t *known_page);
 /* The code in this range is another from now on: stacks through it begin anew. */
 void hr_sites_close(uint64_t start, uint64_t end);
 uint64_t hr_stack_hash(const uint64_t *frames, uint32_t depth);
-/* A stack that no site has yet may come from code that was loaded or unloaded meanwhile. */
-bool hr_site_is_known(uint64_t hash);
+/* Numbers of sites; 0 takes what has no site of its own. */
+bool hr_site_find(uint64_t hash, uint32_t *number);
 uint32_t hr_site_intern(uint64_t hash, const uint64_t *frames, uint32_t depth, uint32_t flags);
 void hr_site_allocated(uint32_t site, double weight, uint64_t size, uint64_t now);
 void hr_site_freed(uint32_t site, double weight, uint64_t size, uint64_t birth, uint64_t now);
@@ -112,6 +119,8 @@ void hr_pace_coarser(void);
 void hr_pace_obey(void);
 
 /* samples.c */
+/* Where the block's sample is or will be: memory answers while the stack is walked. */
+void hr_sample_prefetch(const void *block);
 bool hr_sample_insert(const void *block, const hl_sample *sample);
 bool hr_sample_remove(const void *block, hl_sample *sample);
 /* The weight a sample has by now, thinnings included. */

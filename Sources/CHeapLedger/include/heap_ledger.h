@@ -8,8 +8,10 @@
  *       │ modules                    │ hl_module[modules_capacity]
  *       ├────────────────────────────┤ names_offset
  *       │ module paths (arena)       │ char[names_capacity], each ended by a NUL
+ *       ├────────────────────────────┤ index_offset
+ *       │ the probe's index of sites │ uint64_t[index_capacity]; tells a reader nothing
  *       ├────────────────────────────┤ sites_offset
- *       │ sites (hash table)         │ hl_site[sites_capacity]; site 0 stands for "table full"
+ *       │ sites                      │ hl_site[sites_capacity]; site 0 stands for "table full"
  *       ├────────────────────────────┤ frames_offset
  *       │ frames (arena)             │ uint64_t[frames_capacity]: return addresses, innermost first
  *       ├────────────────────────────┤ keys_offset
@@ -89,33 +91,36 @@ typedef struct hl_header {
     uint64_t start_realtime_ns;   /* CLOCK_REALTIME at the same moment */
     uint8_t boot_id[16];          /* /proc/sys/kernel/random/boot_id: tells another boot's clock */
     uint64_t first_interval;      /* mean bytes between samples at the start; 1 = every allocation */
-    uint64_t interval;            /* the same now */
     uint64_t widest_interval;     /* the same at its largest */
     uint32_t flags;
-    uint32_t thinnings;
     uint32_t parent_pid;          /* the process whose fork this ledger's process is, or 0 */
-    uint32_t reserved0;
-
-    /* Orders: the only words that somebody else writes. The probe looks at them when it comes to a sample, so that
-     * they cost the hot path nothing, and takes what it cannot use for 0. */
-    uint32_t order_pause;         /* 1: take no new samples; frees of those that live are still booked */
-    uint32_t order_reserved;
-    uint64_t order_pause_ns;      /* when that was ordered, after start_monotonic_ns; written before order_pause */
-    uint64_t order_interval;      /* finest mean bytes between samples; 0 = first_interval */
 
     uint64_t modules_offset, modules_capacity, modules_used;
     uint64_t names_offset, names_capacity, names_used;
-    uint64_t sites_offset, sites_capacity, sites_used;
+    uint64_t index_offset, index_capacity;
+    uint64_t sites_offset, sites_capacity;
     uint64_t frames_offset, frames_capacity, frames_used;
     uint64_t keys_offset;
-    uint64_t samples_offset, samples_capacity, samples_live;
+    uint64_t samples_offset, samples_capacity;
 
+    /* What each sample reads or writes, in few cache lines. */
+    uint64_t interval;            /* mean bytes between samples now */
     uint64_t unloads;             /* dlclose generations seen; see hl_module */
     uint64_t period_ns;           /* length of one history checkpoint now: HL_FIRST_PERIOD_NS × 2^n */
+    uint32_t thinnings;
+    /* Orders: the only words that somebody else writes. The probe looks at them when it comes to a sample, so that
+     * they cost the hot path nothing, and takes what it cannot use for 0. */
+    uint32_t order_pause;         /* 1: take no new samples; frees of those that live are still booked */
+    uint64_t order_pause_ns;      /* when that was ordered, after start_monotonic_ns; written before order_pause */
+    uint64_t order_interval;      /* finest mean bytes between samples; 0 = first_interval */
+    uint64_t samples_live, samples_taken, samples_freed;
+    uint64_t sites_used;          /* 1 … sites_used were given away */
+    uint64_t frames_learnt;       /* return addresses whose unwinding rule was learnt and found a free place */
+    uint64_t slow_path_count, slow_path_ns, slow_path_worst_ns;
+    uint64_t last_write_ns;       /* when the slow path last ran */
+    uint64_t slow_path_octaves[HL_COST_BUCKETS]; /* calls by cost: [0] < 2^7 ns, [i] < 2^(7+i) ns, the last: more */
 
     /* The probe's account of itself. Whatever it left out is counted here. */
-    uint64_t samples_taken;
-    uint64_t samples_freed;
     uint64_t samples_dropped;     /* no slot in the bucket: not in any estimate */
     uint64_t samples_thinned;
     uint64_t sites_dropped;       /* samples booked on site 0, their stack lost */
@@ -123,16 +128,10 @@ typedef struct hl_header {
     uint64_t stacks_failed;       /* unwinding gave nothing beyond the caller */
     uint64_t modules_dropped;
     uint64_t history_skipped;     /* checkpoints left out because another thread wrote the same site */
-    uint64_t slow_path_count;
-    uint64_t slow_path_ns;
-    uint64_t slow_path_worst_ns;
-    uint64_t last_write_ns;       /* when the slow path last ran */
-    uint64_t slow_path_octaves[HL_COST_BUCKETS]; /* calls by cost: [0] < 2^7 ns, [i] < 2^(7+i) ns, the last: more */
     uint64_t paced;               /* times the interval doubled to keep the budget */
-    uint64_t stalled;             /* of these, because samples of over 10 µs, 8 or more of them, took 1.5% of a core */
+    uint64_t stalled;             /* of these, because samples of over 10 µs, 8 or more of them, took 1% of a core */
     uint64_t samples_paused;      /* samples that were due while paused: not in any estimate */
     uint64_t memory_bytes;        /* private memory that the probe holds besides this file */
-    uint64_t frames_learnt;       /* return addresses whose unwinding rule was learnt and found a free place */
 } hl_header;
 
 /* A loaded module. It is valid for stacks of generations loaded_at <= generation < unloaded_at. */
@@ -160,11 +159,11 @@ typedef struct hl_site {
     uint64_t alloc_samples, free_samples;
     uint64_t alloc_bytes, free_bytes;             /* weighted */
     uint64_t alloc_count_x256, free_count_x256;   /* weighted, in 1/256 of a block */
+    double alloc_variance, free_variance;         /* of alloc_bytes and free_bytes, as sampling brings it */
     uint64_t history_period_ns;   /* period of `history`: hl_header.period_ns or, not yet folded, less */
     uint64_t history_length;      /* checkpoints written */
     float history[HL_HISTORY];    /* [i]: live weighted bytes at time (i+1) × history_period_ns */
     uint32_t lifetimes[HL_LIFETIME_BUCKETS]; /* freed samples by age: [0] < 2^20 ns, [i] < 2^(20+i) ns */
-    double alloc_variance, free_variance; /* of alloc_bytes and free_bytes, as sampling brings it */
 } hl_site;
 
 /* A sampled block that is still allocated. Its address is its key. */

@@ -1,0 +1,84 @@
+/* Remembering walks: last_walk.h says why. */
+#include "last_walk.h"
+
+#include "recorder_internal.h"
+
+#define THREADS 16u /* that can be told apart; more of them take one another's place, which costs time only */
+#define FEW 8u      /* frames that a walk may differ in before it is worth remembering */
+
+static hr_last_walk walks[THREADS];
+const uint64_t hr_last_walks_size = sizeof walks;
+
+hr_last_walk *hr_last_walk_take(void)
+{
+    uint64_t hash = ((uintptr_t)&hr_self >> 6) * UINT64_C(0x9E3779B97F4A7C15);
+    hr_last_walk *last = &walks[hash >> 32 & (THREADS - 1)];
+    if (__atomic_exchange_n(&last->is_busy, 1, __ATOMIC_ACQUIRE))
+        return NULL;
+    uint64_t generation = HR_LOAD(hr_rules_generation);
+    if (last->generation != generation)
+        last->count = 0;
+    last->generation = generation;
+    last->cursor = 0;
+    return last;
+}
+
+void hr_last_walk_return(hr_last_walk *last) { __atomic_store_n(&last->is_busy, 0, __ATOMIC_RELEASE); }
+
+void hr_last_walk_replace(hr_last_walk *last, uint32_t depth)
+{
+    last->frames[!last->current][depth - 1].bp_at = 0;
+    last->current = !last->current;
+    last->count = depth;
+}
+
+static uint64_t word(uint64_t address) { return *(const uint64_t *)address; }
+
+/* What led on from `frame` is as it was, for a walk that comes to it by `at`. */
+static bool holds(const hr_walked *frame, const hr_registers *at)
+{
+    bool is_inherited = frame->bp_at < at->sp; /* whatever was read before lies below */
+    return !frame->bp_at || (is_inherited ? at->bp : word(frame->bp_at)) == frame->bp;
+}
+
+/* The outermost frame, counted from `old`, that cannot be believed for what was read there; −1: all are as they were. */
+static int32_t outermost_change(const hr_walked *old, uint32_t count, const hr_registers *at)
+{
+    int32_t changed = holds(&old[0], at) ? -1 : 0;
+    for (uint32_t i = 1; i < count; i++)
+        changed = word(old[i].sp - 8) == old[i].ip && holds(&old[i], at) ? changed : (int32_t)i;
+    return changed;
+}
+
+/* The walk under way, continued by the old one's end, is the last walk from now on. */
+static void graft(hr_last_walk *last, const hr_walked *old, uint32_t count, const hr_registers *at, uint32_t depth)
+{
+    hr_walked *fresh = last->frames[!last->current];
+    if (depth + count > HR_WALK_LONGEST)
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        fresh[depth + i] = old[i];
+        if (old[i].bp_at && old[i].bp_at < at->sp)
+            fresh[depth + i].bp_at = at->bp_at;
+    }
+    hr_last_walk_replace(last, depth + count);
+}
+
+uint32_t hr_last_walk_rejoin(
+    hr_last_walk *last, const hr_registers *at, uint32_t depth, uint64_t *frames, uint32_t room)
+{
+    const hr_walked *old = &last->frames[last->current][last->cursor];
+    uint32_t count = last->count - last->cursor;
+    if (count > room || at->sp < hr_stack_known.low || old[count - 1].sp > hr_stack_known.high)
+        return 0;
+    int32_t changed = outermost_change(old, count, at);
+    if (changed >= 0) {
+        last->cursor += (uint32_t)changed + 1;
+        return 0;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        frames[i] = old[i].ip;
+    if (depth > FEW)
+        graft(last, old, count, at, depth);
+    return count;
+}
