@@ -5,7 +5,7 @@ peers that Debian and PyPI provide, in pairs that take turns. One table in Markd
     Tests/Benchmarks/peers.py [--pairs N] [--only WORKLOAD]… [--no-peers] [--quick] [--output FILE]
 
 Ends with status 0 when all was measured; whether heaptide keeps its bars stands in the table and the last line. Needs
-samples/install-packages.sh --benchmarks, a release build, and about 50 minutes on a machine that does nothing else.
+samples/install-packages.sh --benchmarks, a release build, and about an hour on a machine that does nothing else.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from micro import sample_cost, thread_memory
-from pairs import compare, say
+from pairs import OWN, compare, say
 from table import bars, markdown, shown
 from ways import PYTHON, Failed, all_ways
 from workloads import all_workloads
@@ -21,9 +21,6 @@ from workloads import all_workloads
 from support import BUILD, PROBE, ROOT, check, finish, shutil
 
 PROGRAMS = ("g++", "gcc", PYTHON, "redis-benchmark", "redis-server", "sqlite3", "wrk")
-
-#: The ways that have to work; a peer that cannot is told in the table.
-OWN = ("plain", "forwarding", "heaptide")
 
 #: Name of --only → what measures it, from a number of runs, milliseconds of work and the forwarding way.
 MICRO = {

@@ -4,6 +4,8 @@ import os
 import platform
 from pathlib import Path
 
+from pairs import TURNS, peer_pairs
+
 #: Column → the way in it.
 COLUMNS = {
     "forwarding only": "forwarding",
@@ -85,7 +87,8 @@ def markdown(all_results, micro, ways, missing, pairs, slow_pairs):
 def _notes(all_results, ways, missing, pairs, slow_pairs):
     names = {way.name for way in ways}
     notes = [
-        f"Median ratios to plain (quartiles) of {pairs} interleaved pairs: of user and system time, or of what is named."
+        f"Median ratios to plain (quartiles) of {pairs} interleaved pairs ({peer_pairs(pairs)} of a peer), each of the best"
+        f" of {TURNS} runs: of user and system time, or of what is named."
     ]
     if names & {"heaptrack", "memray"}:
         few = f"{slow_pairs} pair{'s' * (slow_pairs > 1)}"

@@ -42,9 +42,9 @@ def all_workloads(quick):
             shutil.which("sqlite3"), ":memory:", f".read {WORKLOADS}/script.sql"),
         program(
             "cc1plus", "cc1plus, a large C++ file", {"plain": 1.02},
-            *compiler(WORKLOADS / "templates.cpp", "-fsyntax-only", f"-DTYPES={16 // part}")),
+            *compiler(WORKLOADS / "templates.cpp", "-fsyntax-only", f"-DTYPES={8 // part}")),
         program(
             "python3", "python3, PYTHONMALLOC=malloc", {"plain": 1.03},
             PYTHON, WORKLOADS / "objects.py", 12 // part, env={"PYTHONMALLOC": "malloc"}, python=True),
-        activity_api("http", 1 if quick else 3),
+        activity_api("http", 1 if quick else 2),
     ]
