@@ -11,28 +11,53 @@
 
 uint8_t hr_filter[1u << HR_FILTER_BITS];
 
-void hr_filter_add(const void *block)
+/*
+ * A cell of the filter with one sample tells its address's tag, so that most blocks that merely share the cell are
+ * known not to be sampled; with several samples it counts them, and one that is full stays so: it costs time only.
+ */
+#define MANY 128u
+#define FULL 255u
+
+static uint8_t tag(const void *block)
 {
-    uint8_t *slot = &hr_filter[hr_filter_slot(block)], old = HR_LOAD(*slot);
-    while (old != UINT8_MAX
-           && !__atomic_compare_exchange_n(slot, &old, old + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+    uint8_t seven = (uint8_t)(((uintptr_t)block >> 4) * UINT64_C(0xD6E8FEB86659FD93) >> 57);
+    return seven ? seven : 1;
+}
+
+static uint8_t with(uint8_t cell, uint8_t tag)
+{
+    return cell == 0 ? tag : cell < MANY ? MANY + 2 : cell == FULL ? FULL : cell + 1;
+}
+
+static uint8_t without(uint8_t cell, uint8_t tag)
+{
+    bool is_last = cell == tag || cell == MANY + 1;
+    return is_last ? 0 : cell < MANY || cell == FULL ? cell : cell - 1;
+}
+
+static void change(const void *block, uint8_t (*changed)(uint8_t cell, uint8_t tag))
+{
+    uint8_t *cell = &hr_filter[hr_filter_slot(block)], old = HR_LOAD(*cell);
+    while (!__atomic_compare_exchange_n(cell, &old, changed(old, tag(block)), true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         ;
 }
 
-static void filter_remove(const void *block)
-{
-    uint8_t *slot = &hr_filter[hr_filter_slot(block)], old = HR_LOAD(*slot);
-    while (old != UINT8_MAX && old != 0
-           && !__atomic_compare_exchange_n(slot, &old, old - 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        ;
-}
+void hr_filter_add(const void *block) { change(block, with); }
 
-void hr_filter_pin(const void *block) { HR_STORE(hr_filter[hr_filter_slot(block)], UINT8_MAX); }
+static void filter_remove(const void *block) { change(block, without); }
+
+void hr_filter_pin(const void *block) { HR_STORE(hr_filter[hr_filter_slot(block)], FULL); }
+
+static bool is_ruled_out(const void *block)
+{
+    uint8_t cell = HR_LOAD(hr_filter[hr_filter_slot(block)]);
+    return cell < MANY && cell != tag(block);
+}
 
 void hr_filter_clear(void)
 {
     for (size_t i = 0; i < sizeof hr_filter; i++)
-        if (HR_LOAD(hr_filter[i]) != UINT8_MAX)
+        if (HR_LOAD(hr_filter[i]) != FULL)
             HR_STORE(hr_filter[i], 0);
 }
 
@@ -119,7 +144,7 @@ bool hr_sample_insert(const void *block, const hl_sample *sample)
 bool hr_sample_remove(const void *block, hl_sample *sample)
 {
     uint64_t key = (uintptr_t)block;
-    if (key <= HL_KEY_RESERVED)
+    if (key <= HL_KEY_RESERVED || is_ruled_out(block))
         return false;
     hr_sample_prefetch(block);
     uint64_t first = bucket_of(key);

@@ -71,8 +71,8 @@ static inline bool hr_skip(size_t size)
     return false;
 }
 
-/* Counting filter over the addresses of live samples. A counter that reached 255 stays there: it costs time only. One
- * cache line serves a page of addresses: a program that works on few pages at a time needs few lines. */
+/* Filter over the addresses of live samples; a cell is 0 where there is none. One cache line serves a page of addresses:
+ * a program that works on few pages at a time needs few lines. */
 #define HR_FILTER_BITS 16
 extern uint8_t hr_filter[1u << HR_FILTER_BITS] __attribute__((aligned(64)));
 
