@@ -2,7 +2,7 @@
 import PackageDescription
 
 // Each target stands here once, with all that it may import: the `dependencies:` lists are the architecture.
-// Arrows run downwards only. The pure rooms (TimeSeries, HeapProfile, LeakAnalysis, Reports, AgentCore) open no file.
+// Arrows run downwards only. The pure rooms (HeapGraph, HeapProfile, TimeSeries, LeakAnalysis, Reports, AgentCore) open no file.
 
 /// In CI a warning is an error; elsewhere another compiler's new warning must not stop anybody. CI also tests the release
 /// build, so that the large dependencies are compiled once, and there `@testable` needs the flag.
@@ -92,6 +92,7 @@ let package = Package(
 
         // Pure.
         room("HeapProfile"),
+        room("HeapGraph"),
         room("TimeSeries"),
         room("LeakAnalysis", ["HeapProfile", "TimeSeries"]),
         room("Reports", ["LeakAnalysis"]),
@@ -126,6 +127,7 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["CHeapLedger", "HeapProfile"], path: "Tests/TestSupport",
             swiftSettings: strict),
+        tests("HeapGraph", ["HeapGraph", "TestSupport"]),
         tests("TimeSeries", ["TimeSeries", "TestSupport"]),
         tests("LeakAnalysis", ["LeakAnalysis", "HeapProfile", "TimeSeries", "TestSupport"]),
         tests("Reports", ["Reports", "LeakAnalysis", "TestSupport", "TimeSeries"], exclude: ["Golden"]),

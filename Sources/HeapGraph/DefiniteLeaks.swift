@@ -1,0 +1,56 @@
+/// Blocks that nothing leads to, by the one that leads to all the others of its kind.
+public struct DefiniteLeak: Sendable, Equatable {
+    /// A block that no other unreached block leads to, or one of a cycle that none leads to from outside.
+    public var head: UInt32
+    /// The head leads to itself.
+    public var isCycle: Bool
+}
+
+extension HeapGraph {
+    /// The fewest blocks from which all that is not in `reached` can be reached, in no particular order.
+    /// Complexity: O(nodes + edges) without recursion; 20 bytes for each node on the longest path.
+    ///
+    /// In the reverse of the order in which a depth-first walk leaves nodes, the first of all that can be reached from
+    /// one another comes before all it leads to (Sharir: "A strong-connectivity algorithm", Comput. Math. Appl. 7, 1981).
+    public func definiteLeaks(reached: NodeSet) -> [DefiniteLeak] {
+        var covered = reached
+        var leaks: [DefiniteLeak] = []
+        for head in finishingOrder(without: reached).reversed() where covered.insert(head) {
+            leaks.append(DefiniteLeak(head: head, isCycle: cover(from: head, &covered)))
+        }
+        return leaks
+    }
+
+    /// Adds what `head` leads to; true where something of it leads back.
+    private func cover(from head: UInt32, _ covered: inout NodeSet) -> Bool {
+        var isCycle = false
+        var waiting: ContiguousArray = [head]
+        while let node = waiting.popLast() {
+            for edge in edges(of: node) {
+                isCycle = isCycle || targets[edge] == head
+                if covered.insert(targets[edge]) { waiting.append(targets[edge]) }
+            }
+        }
+        return isCycle
+    }
+
+    private func finishingOrder(without reached: NodeSet) -> ContiguousArray<UInt32> {
+        var entered = reached
+        var finished: ContiguousArray<UInt32> = []
+        var path: ContiguousArray<(node: UInt32, edges: Range<Int>)> = []
+        for start in 0..<UInt32(nodeCount) where entered.insert(start) {
+            path.append((start, edges(of: start)))
+            while let (node, edges) = path.last {
+                guard let edge = edges.first else {
+                    finished.append(node)
+                    path.removeLast()
+                    continue
+                }
+                path[path.count - 1].edges = edges.dropFirst()
+                let target = targets[edge]
+                if entered.insert(target) { path.append((target, self.edges(of: target))) }
+            }
+        }
+        return finished
+    }
+}

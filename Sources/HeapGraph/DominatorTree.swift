@@ -1,0 +1,177 @@
+/// Who holds whom alone: node d dominates node v if every path from the roots to v leads through d. All that a node
+/// dominates is freed when the node goes; the sum of their sizes is what it retains.
+///
+/// Semi-NCA (Georgiadis, Tarjan, Werneck: "Finding dominators in practice", J. Graph Algorithms Appl. 10, 2006),
+/// without recursion. O(edges × log nodes) at worst, about linear on heaps. While it is being made it needs 28 bytes a
+/// reachable node and 4 an edge beside the graph, afterwards 8 bytes a node.
+///
+/// Roots are nodes of the tree too: root i has the number `graph.nodeCount + i`, and what no root holds alone hangs on
+/// the `origin` behind them.
+public struct DominatorTree: Sendable {
+    public static let unreachable = UInt32.max
+
+    public let origin: UInt32
+    /// Immediate dominator of each node and root; `unreachable` where no root leads. The origin's is itself.
+    public let dominators: ContiguousArray<UInt32>
+    /// Reachable nodes, roots and the origin, each behind its dominator.
+    public let order: ContiguousArray<UInt32>
+
+    public init(_ graph: HeapGraph, roots: HeapRoots) {
+        var walk = DepthFirstWalk(graph, roots)
+        walk.run()
+        origin = walk.origin
+        let numbered = Self.immediateDominators(walk)
+        var dominators = ContiguousArray(repeating: Self.unreachable, count: graph.nodeCount + roots.count + 1)
+        for (number, node) in walk.order.enumerated() { dominators[Int(node)] = walk.order[Int(numbered[number])] }
+        self.dominators = dominators
+        order = walk.order
+    }
+
+    /// Sum of `sizes` over all that each node or root dominates, itself included. `sizes` are of the graph's nodes.
+    /// Complexity: O(nodes).
+    public func retained(_ sizes: some Collection<UInt64>) -> ContiguousArray<UInt64> {
+        var retained = ContiguousArray<UInt64>(repeating: 0, count: dominators.count)
+        for (node, size) in sizes.enumerated() where dominators[node] != Self.unreachable { retained[node] = size }
+        // A node's preorder number is larger than its dominator's.
+        for node in order.reversed() where node != origin {
+            retained[Int(dominators[Int(node)])] &+= retained[Int(node)]
+        }
+        return retained
+    }
+
+    /// By preorder number.
+    private static func immediateDominators(_ walk: DepthFirstWalk) -> ContiguousArray<UInt32> {
+        let count = walk.order.count
+        let predecessors = Predecessors(walk)
+        var forest = Forest(parents: walk.parents)
+        for number in stride(from: count - 1, to: 0, by: -1) {
+            var semi = walk.parents[number]
+            for edge in predecessors.edges(of: number) {
+                semi = min(semi, forest.smallestSemi(above: predecessors.sources[edge], linkedFrom: UInt32(number) + 1))
+            }
+            forest.semi[number] = semi
+        }
+        var dominators = walk.parents
+        for number in 1..<max(1, count) {
+            var candidate = dominators[number]
+            while candidate > forest.semi[number] { candidate = dominators[Int(candidate)] }
+            dominators[number] = candidate
+        }
+        return dominators
+    }
+}
+
+/// The spanning tree by which nodes get their preorder numbers; the origin's is 0.
+private struct DepthFirstWalk {
+    let graph: HeapGraph
+    let roots: HeapRoots
+    let origin: UInt32
+    /// Node of each number, and number of each node.
+    var order: ContiguousArray<UInt32> = []
+    var numbers: ContiguousArray<UInt32>
+    /// Number of the parent of each number.
+    var parents: ContiguousArray<UInt32> = []
+
+    init(_ graph: HeapGraph, _ roots: HeapRoots) {
+        self.graph = graph
+        self.roots = roots
+        origin = UInt32(graph.nodeCount + roots.count)
+        numbers = ContiguousArray(repeating: DominatorTree.unreachable, count: Int(origin) + 1)
+    }
+
+    mutating func run() {
+        var path: ContiguousArray<(number: UInt32, edges: Range<Int>)> = []
+        path.append((enter(origin, from: 0), successors(of: origin)))
+        while let (number, edges) = path.last {
+            guard let edge = edges.first else {
+                path.removeLast()
+                continue
+            }
+            path[path.count - 1].edges = edges.dropFirst()
+            let target = target(edge, of: order[Int(number)])
+            guard numbers[Int(target)] == DominatorTree.unreachable else { continue }
+            path.append((enter(target, from: number), successors(of: target)))
+        }
+    }
+
+    private mutating func enter(_ node: UInt32, from parent: UInt32) -> UInt32 {
+        let number = UInt32(order.count)
+        numbers[Int(node)] = number
+        order.append(node)
+        parents.append(parent)
+        return number
+    }
+
+    /// Edges by position in the list that is the node's kind's: the graph's, the roots', or the numbers of the roots.
+    func successors(of node: UInt32) -> Range<Int> {
+        if node < graph.nodeCount { return graph.edges(of: node) }
+        if node == origin { return 0..<roots.count }
+        let root = Int(node) - graph.nodeCount
+        return Int(roots.firstEdge[root])..<Int(roots.firstEdge[root + 1])
+    }
+
+    func target(_ edge: Int, of node: UInt32) -> UInt32 {
+        if node < graph.nodeCount { return graph.targets[edge] }
+        return node == origin ? UInt32(graph.nodeCount + edge) : roots.targets[edge]
+    }
+}
+
+/// The edges between numbered nodes, turned around.
+private struct Predecessors {
+    var firstEdge: ContiguousArray<UInt32>
+    var sources: ContiguousArray<UInt32>
+
+    init(_ walk: DepthFirstWalk) {
+        firstEdge = ContiguousArray(repeating: 0, count: walk.order.count + 2)
+        for node in walk.order {
+            for edge in walk.successors(of: node) {
+                firstEdge[Int(walk.numbers[Int(walk.target(edge, of: node))]) + 2] += 1
+            }
+        }
+        for number in 2..<firstEdge.count { firstEdge[number] += firstEdge[number - 1] }
+        sources = ContiguousArray(repeating: 0, count: Int(firstEdge.last ?? 0))
+        // While they are filled in, the start of each list stands one place further on.
+        for (number, node) in walk.order.enumerated() {
+            for edge in walk.successors(of: node) {
+                let target = Int(walk.numbers[Int(walk.target(edge, of: node))]) + 1
+                sources[Int(firstEdge[target])] = UInt32(number)
+                firstEdge[target] += 1
+            }
+        }
+    }
+
+    func edges(of number: Int) -> Range<Int> { Int(firstEdge[number])..<Int(firstEdge[number + 1]) }
+}
+
+/// The nodes that are linked so far, by number, with compressed paths.
+private struct Forest {
+    var semi: ContiguousArray<UInt32>
+    private var ancestors: ContiguousArray<UInt32>
+    /// Of the nodes between each node and its ancestor, the one with the smallest semidominator.
+    private var labels: ContiguousArray<UInt32>
+    private var path: ContiguousArray<UInt32> = []
+
+    init(parents: ContiguousArray<UInt32>) {
+        semi = ContiguousArray(0..<UInt32(parents.count))
+        ancestors = parents
+        labels = semi
+    }
+
+    /// The smallest semidominator on the way from `number` up to the root of its tree of linked nodes, which are those
+    /// from `linked` on; the node's own number where it is not linked.
+    mutating func smallestSemi(above number: UInt32, linkedFrom linked: UInt32) -> UInt32 {
+        guard number >= linked else { return number }
+        var top = number
+        while ancestors[Int(top)] >= linked {
+            path.append(top)
+            top = ancestors[Int(top)]
+        }
+        var best = labels[Int(top)]
+        while let node = path.popLast() {
+            if semi[Int(labels[Int(node)])] > semi[Int(best)] { labels[Int(node)] = best }
+            best = labels[Int(node)]
+            ancestors[Int(node)] = ancestors[Int(top)]
+        }
+        return semi[Int(best)]
+    }
+}

@@ -1,0 +1,80 @@
+import HeapGraph
+import TestSupport
+import Testing
+
+@Suite struct HeapGraphTests {
+    @Test func dominatorsAsTheOracleFindsThem() {
+        for seed in 0..<10_000 as Range<UInt64> {
+            let random = RandomGraph(seed: seed)
+            let tree = DominatorTree(random.graph, roots: HeapRoots(random.roots))
+            #expect(Array(tree.retained(random.sizes)) == random.retained(), "seed \(seed)")
+            let reached = Set(tree.order.map(Int.init))
+            #expect(reached == random.reached(), "seed \(seed)")
+        }
+    }
+
+    /// The case that LeakCanary's approximation got wrong (square/leakcanary issue 2715): when "42" is met, it is not
+    /// known yet that a longer way leads to Life, too.
+    @Test func aHolderThatIsRaisedLate() {
+        let (hitchhiker, everything, life, universe, fortyTwo, towel, fiber) = (0, 1, 2, 3, 4, 5, 6)
+        let case2715 = RandomGraph(
+            edges: [[1, 5], [2, 3], [4], [4], [], [6], [2]], roots: [[UInt32(hitchhiker)]])
+        let tree = DominatorTree(case2715.graph, roots: HeapRoots(case2715.roots))
+        for node in [everything, life, fortyTwo, towel] { #expect(tree.dominators[node] == hitchhiker) }
+        #expect(tree.dominators[universe] == everything && tree.dominators[fiber] == towel)
+        #expect(Array(tree.retained(case2715.sizes)) == case2715.retained())
+    }
+
+    @Test func aListOfTenMillionNeedsNoRecursion() {
+        let count = 10_000_000
+        var builder = HeapGraph.Builder(nodes: count, edges: 2 * count)
+        for node in 0..<count {
+            if node + 1 < count { builder.addEdge(to: UInt32(node + 1)) }
+            if node > 0 { builder.addEdge(to: UInt32(node - 1)) }
+            builder.endNode()
+        }
+        let graph = builder.finish()
+        let tree = DominatorTree(graph, roots: HeapRoots([[0]]))
+        let retained = tree.retained(repeatElement(UInt64(16), count: count))
+        #expect(retained[0] == 160_000_000 && retained[count - 1] == 16 && retained[count] == 160_000_000)
+        let leaks = graph.definiteLeaks(reached: NodeSet(nodeCount: count))
+        #expect(leaks.count == 1 && leaks.first?.isCycle == true)
+    }
+
+    @Test func reachabilityByTiers() {
+        let random = RandomGraph(edges: [[1], [2], [], [4], [], []], roots: [[0], [3, 1]])
+        let graph = random.graph
+        let strong = graph.reachable(from: HeapRoots([[0]]))
+        #expect((0..<6).filter { strong.contains($0) } == [0, 1, 2])
+        let weak = HeapRoots([[3, 1]]).excluding(strong)
+        #expect(Array(weak.targets(of: 0)) == [3])
+        let all = graph.reachable(from: weak, known: strong)
+        #expect(all.count == 5 && !all.contains(5))
+    }
+
+    /// As few heads as there can be: none is led to by another, and together they lead to all that is not reached.
+    @Test func leaksAreCoveredByTheFewestHeads() {
+        for seed in 0..<10_000 as Range<UInt64> {
+            let random = RandomGraph(seed: seed)
+            let graph = random.graph
+            let reached = graph.reachable(from: HeapRoots(random.roots))
+            let leaks = graph.definiteLeaks(reached: reached)
+            let heads = leaks.map(\.head)
+            let covered = graph.reachable(from: HeapRoots([heads]), known: reached)
+            #expect(covered.count == graph.nodeCount, "seed \(seed)")
+            for leak in leaks {
+                let led = graph.reachable(from: HeapRoots([random.edges[Int(leak.head)]]))
+                #expect(leak.isCycle == led.contains(leak.head), "seed \(seed)")
+                #expect(!reached.contains(leak.head))
+                #expect(heads.allSatisfy { $0 == leak.head || !led.contains($0) }, "seed \(seed)")
+            }
+        }
+    }
+
+    @Test func nothingAtAll() {
+        let empty = HeapGraph.Builder().finish()
+        let tree = DominatorTree(empty, roots: HeapRoots([]))
+        #expect(Array(tree.retained([UInt64]())) == [0])
+        #expect(empty.definiteLeaks(reached: NodeSet(nodeCount: 0)).isEmpty)
+    }
+}
