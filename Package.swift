@@ -100,8 +100,9 @@ let package = Package(
 
         // Each reads or writes one thing.
         room("HeapLedger", ["CHeapLedger", "HeapProfile"]),
-        room("Attach", ["CElf", "CLinux"]),
+        room("Attach", ["CElf", "CLinux", "RemoteProcess"]),
         room("LinuxMemory"),
+        room("RemoteProcess", ["CLinux"]),
         room("Snapshot", ["HeapProfile", grdb]),
         room("Symbolication", ["CElf", "HeapProfile"]),
 
@@ -135,7 +136,7 @@ let package = Package(
         tests("HeapProbe", ["HeapLedger", "HeapProfile", "Symbolication", "TestSupport"]),
         tests("HeapRecorder", ["HeapRecorder", "CHeapLedger", "HeapLedger", "HeapProfile", "TestSupport"]),
         tests("HeapLedger", ["HeapLedger", "CHeapLedger", "HeapProfile", "TestSupport"]),
-        tests("Attach", ["Attach", "CLinux", "HeapLedger", "HeapProfile", "TestSupport"]),
+        tests("Attach", ["Attach", "CLinux", "HeapLedger", "HeapProfile", "RemoteProcess", "TestSupport"]),
         tests("LinuxMemory", ["LinuxMemory", "TestSupport"]),
         tests("Snapshot", ["Snapshot", "HeapProfile", "TestSupport"]),
         tests("Symbolication", ["Symbolication", "HeapProfile", "TestSupport"]),

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import RemoteProcess
 
 extension AttachTarget {
     /// What was found at the threads that could not be used, for the message.

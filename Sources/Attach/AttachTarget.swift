@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import RemoteProcess
 
 /// A process that functions can be called in: what is mapped, where libc and its pieces are.
 struct AttachTarget {

@@ -1,4 +1,5 @@
 import Glibc
+import RemoteProcess
 
 /// Brings the probe into a running process, and makes it inert there.
 ///

@@ -1,3 +1,5 @@
+import RemoteProcess
+
 /// What code a frame is in, as far as it matters to whether its thread may be interrupted.
 enum CodeRole: Equatable {
     /// The dynamic linker: it may hold its lock, and its lists may be half changed.

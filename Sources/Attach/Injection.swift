@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import RemoteProcess
 
 /// A function of the process that one of its threads is made to call.
 struct RemoteCall {

@@ -1,3 +1,5 @@
+import RemoteProcess
+
 /// The probe as it is mapped in a process: its note tells where its life is kept and what to call (HeapProbe/attach.h).
 struct ProbeInProcess {
     enum Life: UInt64 { case unborn, preloaded, idle, attached }

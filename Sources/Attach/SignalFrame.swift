@@ -1,4 +1,6 @@
 import CLinux
+import Glibc
+import RemoteProcess
 
 /// What rt_sigreturn(2) takes from the stack: all of a thread's state (x86-64; asm/ucontext.h, asm/sigcontext.h).
 ///
@@ -48,5 +50,15 @@ struct ExtendedState {
         var bytes = Array(image[..<Int(end)])
         bytes.replaceSubrange(464..<512, with: littleEndian(software))
         self.bytes = bytes + [0x45, 0x58, 0x50, 0x46]  // FP_XSTATE_MAGIC2
+    }
+}
+
+extension TracedThread {
+    func extendedState() throws(SystemError) -> ExtendedState {
+        var image = [UInt8](repeating: 0, count: 64 << 10)
+        var size = image.count
+        try check(image.withUnsafeMutableBytes { clinux_trace_extended_state(id, $0.baseAddress, &size) })
+        guard let state = ExtendedState(Array(image[..<size])) else { throw SystemError(number: EINVAL) }
+        return state
     }
 }

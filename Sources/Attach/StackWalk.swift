@@ -1,6 +1,7 @@
 import CElf
 import CLinux
 import Glibc
+import RemoteProcess
 
 /// Unwinds the stack of a stopped thread by the modules' call frame information, through libdw.
 final class StackWalk {

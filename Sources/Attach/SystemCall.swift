@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import RemoteProcess
 
 /// The system call that a thread was stopped in, and how it is taken up again (signal(7), "Interruption of system calls").
 enum SystemCall {
@@ -41,7 +42,7 @@ enum SystemCall {
         case -516 where number == restart:  // ERESTART_RESTARTBLOCK, for the second time
             // `mov $number, %eax` stands before `syscall`, if the number is to be had at all.
             guard code.count == 5, code[0] == 0xb8 else { return nil }
-            let first = Int(Attach.number(code, at: 1, size: 4))
+            let first = Int(RemoteProcess.number(code, at: 1, size: 4))
             return continued.contains(first) ? again(registers, first) : nil
         case -516:
             return continued.contains(number) ? again(registers, number) : nil

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import RemoteProcess
 import Testing
 
 @testable import Attach

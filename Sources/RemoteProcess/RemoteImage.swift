@@ -1,22 +1,22 @@
 import CLinux
 
 /// A module as it is mapped in a process: its file may have been replaced since. (System V gABI, "Program Loading".)
-struct RemoteImage {
-    struct Segment {
-        var type: UInt64
-        var start: UInt64
-        var size: UInt64
-        var isExecutable: Bool
+package struct RemoteImage {
+    package struct Segment {
+        package var type: UInt64
+        package var start: UInt64
+        package var size: UInt64
+        package var isExecutable: Bool
     }
 
-    let path: String
-    let base: UInt64
-    let segments: [Segment]
+    package let path: String
+    package let base: UInt64
+    package let segments: [Segment]
     private let memory: RemoteMemory
     private let dynamic: [UInt64: UInt64]
 
     /// nil where there is no 64-bit ELF image at that place.
-    init?(_ mapping: Mapping, _ memory: RemoteMemory) {
+    package init?(_ mapping: Mapping, _ memory: RemoteMemory) {
         guard let head = memory.read(mapping.start, 64), head.starts(with: [0x7f, 0x45, 0x4c, 0x46, 2, 1]) else {
             return nil
         }
@@ -58,13 +58,13 @@ struct RemoteImage {
     }
 
     /// The dynamic linker that the program names (PT_INTERP); nil for a statically linked one.
-    var interpreter: String? { segments.first { $0.type == 3 }.flatMap { memory.string($0.start) } }
+    package var interpreter: String? { segments.first { $0.type == 3 }.flatMap { memory.string($0.start) } }
 
     /// A defined dynamic symbol's address.
-    func symbol(_ name: String) -> UInt64? { range(of: name)?.lowerBound }
+    package func symbol(_ name: String) -> UInt64? { range(of: name)?.lowerBound }
 
     /// A defined dynamic symbol's address and size, by DT_GNU_HASH.
-    func range(of name: String) -> Range<UInt64>? {
+    package func range(of name: String) -> Range<UInt64>? {
         guard let table = pointer(0x6fff_fef5), let symbols = pointer(6), let names = pointer(5),
             let head = memory.read(table, 16)
         else { return nil }
@@ -91,7 +91,7 @@ struct RemoteImage {
     }
 
     /// The first place of these bytes in code.
-    func find(_ pattern: [UInt8]) -> UInt64? {
+    package func find(_ pattern: [UInt8]) -> UInt64? {
         for segment in segments where segment.type == 1 && segment.isExecutable {
             guard segment.size <= 64 << 20, let code = memory.read(segment.start, Int(segment.size)) else { continue }
             let found = code.withUnsafeBytes { code in
@@ -103,7 +103,7 @@ struct RemoteImage {
     }
 
     /// The description of the ELF note of this owner and type, and where it is.
-    func note(owner: String, type: UInt64) -> (address: UInt64, bytes: [UInt8])? {
+    package func note(owner: String, type: UInt64) -> (address: UInt64, bytes: [UInt8])? {
         for segment in segments where segment.type == 4 && segment.size <= 64 << 10 {
             guard let bytes = memory.read(segment.start, Int(segment.size)) else { continue }
             var at = 0

@@ -1,9 +1,9 @@
-import Glibc
+package import Glibc
 
 /// A file of /proc as text; nil where it cannot be read. At most 16 MiB.
-func text(of path: String) -> String? { bytes(of: path).map { String(decoding: $0, as: UTF8.self) } }
+package func text(of path: String) -> String? { bytes(of: path).map { String(decoding: $0, as: UTF8.self) } }
 
-func bytes(of path: String) -> [UInt8]? {
+package func bytes(of path: String) -> [UInt8]? {
     let file = open(path, O_RDONLY | O_CLOEXEC)
     guard file >= 0 else { return nil }
     defer { close(file) }
@@ -19,19 +19,19 @@ func bytes(of path: String) -> [UInt8]? {
     return all
 }
 
-func linkTarget(_ path: String) -> String? {
+package func linkTarget(_ path: String) -> String? {
     var buffer = [CChar](repeating: 0, count: 4096)
     let count = readlink(path, &buffer, buffer.count)
     return count > 0 ? String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self) : nil
 }
 
-func fileStatus(_ path: String) -> stat? {
+package func fileStatus(_ path: String) -> stat? {
     var status = stat()
     return stat(path, &status) == 0 ? status : nil
 }
 
 /// The fields of /proc/PID/status (or a thread's), by name.
-func statusFields(_ path: String) -> [Substring: Substring]? {
+package func statusFields(_ path: String) -> [Substring: Substring]? {
     guard let text = text(of: path) else { return nil }
     var fields: [Substring: Substring] = [:]
     for line in text.split(separator: "\n") {
@@ -43,7 +43,7 @@ func statusFields(_ path: String) -> [Substring: Substring]? {
 }
 
 /// The threads of a process, its first one first.
-func threads(of pid: Int32) -> [Int32] {
+package func threads(of pid: Int32) -> [Int32] {
     guard let folder = opendir("/proc/\(pid)/task") else { return [] }
     defer { closedir(folder) }
     var threads: [Int32] = []

@@ -1,15 +1,15 @@
 /// One line of /proc/PID/maps.
-struct Mapping: Equatable {
-    var start: UInt64
-    var end: UInt64
-    var isReadable, isWritable, isExecutable: Bool
-    var offset: UInt64
-    var inode: UInt64
+package struct Mapping: Equatable {
+    package var start: UInt64
+    package var end: UInt64
+    package var isReadable, isWritable, isExecutable: Bool
+    package var offset: UInt64
+    package var inode: UInt64
     /// As the process named it when it mapped it, in its own mount namespace; without ` (deleted)`.
-    var path: String
+    package var path: String
 
     /// nil where the line is none.
-    init?(_ line: Substring) {
+    package init?(_ line: Substring) {
         let fields = line.split(separator: " ", maxSplits: 5, omittingEmptySubsequences: true)
         guard fields.count >= 5 else { return nil }
         let range = fields[0].split(separator: "-")
@@ -27,22 +27,22 @@ struct Mapping: Equatable {
         self.path = String(path).withoutDeletedMark
     }
 
-    var isFile: Bool { path.hasPrefix("/") && inode != 0 }
-    func contains(_ address: UInt64) -> Bool { start <= address && address < end }
+    package var isFile: Bool { path.hasPrefix("/") && inode != 0 }
+    package func contains(_ address: UInt64) -> Bool { start <= address && address < end }
 }
 
 /// What a process has mapped.
-struct MemoryMap {
-    let mappings: [Mapping]
+package struct MemoryMap {
+    package let mappings: [Mapping]
 
-    init(_ text: String) { mappings = text.split(separator: "\n").compactMap { Mapping($0) } }
+    package init(_ text: String) { mappings = text.split(separator: "\n").compactMap { Mapping($0) } }
 
-    init?(of pid: Int32) {
+    package init?(of pid: Int32) {
         guard let text = text(of: "/proc/\(pid)/maps") else { return nil }
         self.init(text)
     }
 
-    func mapping(at address: UInt64) -> Mapping? {
+    package func mapping(at address: UInt64) -> Mapping? {
         var low = 0
         var high = mappings.count
         while low < high {
@@ -53,15 +53,15 @@ struct MemoryMap {
     }
 
     /// The start of each mapped file's image: where its first bytes are.
-    var images: [Mapping] {
+    package var images: [Mapping] {
         mappings.filter { $0.isFile && $0.offset == 0 && $0.isReadable }
     }
 
 }
 
-func fileName(_ path: String) -> Substring { path.split(separator: "/").last ?? "" }
+package func fileName(_ path: String) -> Substring { path.split(separator: "/").last ?? "" }
 
 extension String {
     /// The kernel marks the name of a file that is no more.
-    var withoutDeletedMark: String { hasSuffix(" (deleted)") ? String(dropLast(" (deleted)".count)) : self }
+    package var withoutDeletedMark: String { hasSuffix(" (deleted)") ? String(dropLast(" (deleted)".count)) : self }
 }

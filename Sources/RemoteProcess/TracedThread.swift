@@ -1,22 +1,22 @@
-import CLinux
+package import CLinux
 import Glibc
 
 /// One thread of another process, traced by this very thread. It is let go when this value goes away, and by the kernel
 /// when this process ends, however it ends.
-final class TracedThread {
-    enum Stop: Equatable {
+package final class TracedThread {
+    package enum Stop: Equatable {
         case none, interrupted, group, systemCall, ended
         case signal(Int32)
     }
 
-    let id: Int32
-    private(set) var isStopped = false
+    package let id: Int32
+    package private(set) var isStopped = false
     /// A signal that it was stopped at and has not been given yet.
     private var withheld: Int32 = 0
     private var isTraced = true
 
     /// - Throws: the errno.
-    init(_ id: Int32) throws(SystemError) {
+    package init(_ id: Int32) throws(SystemError) {
         self.id = id
         try check(clinux_trace_seize(id))
     }
@@ -25,7 +25,7 @@ final class TracedThread {
 
     /// The thread goes on untraced. Of one that cannot be stopped (it waits for a device) the kernel sees to that as soon
     /// as this process ends.
-    func letGo() {
+    package func letGo() {
         guard isTraced else { return }
         isTraced = false
         if !isStopped { _ = stop(within: 50) }
@@ -33,12 +33,12 @@ final class TracedThread {
     }
 
     /// Asks it to stop, alone of all threads, and waits so many milliseconds for that.
-    func stop(within milliseconds: Int32) -> Stop {
+    package func stop(within milliseconds: Int32) -> Stop {
         guard clinux_trace_interrupt(id) == 0 else { return .ended }
         return wait(milliseconds)
     }
 
-    func wait(_ milliseconds: Int32) -> Stop {
+    package func wait(_ milliseconds: Int32) -> Stop {
         var signal: Int32 = 0
         let kind = clinux_trace_wait(id, milliseconds, &signal)
         isStopped = true
@@ -59,40 +59,32 @@ final class TracedThread {
     }
 
     /// On to the next system call's beginning or end.
-    func goOn(delivering signal: Int32 = 0) throws(SystemError) {
+    package func goOn(delivering signal: Int32 = 0) throws(SystemError) {
         try check(clinux_trace_to_system_call(id, signal))
         isStopped = false
         withheld = 0
     }
 
-    func registers() throws(SystemError) -> user_regs_struct {
+    package func registers() throws(SystemError) -> user_regs_struct {
         var registers = user_regs_struct()
         try check(clinux_trace_registers(id, &registers))
         return registers
     }
 
-    func set(_ registers: user_regs_struct) throws(SystemError) {
+    package func set(_ registers: user_regs_struct) throws(SystemError) {
         try withUnsafePointer(to: registers) { pointer throws(SystemError) in
             try check(clinux_trace_set_registers(id, pointer))
         }
     }
 
-    func signalMask() throws(SystemError) -> UInt64 {
+    package func signalMask() throws(SystemError) -> UInt64 {
         var mask: UInt64 = 0
         try check(clinux_trace_signal_mask(id, &mask))
         return mask
     }
 
-    func extendedState() throws(SystemError) -> ExtendedState {
-        var image = [UInt8](repeating: 0, count: 64 << 10)
-        var size = image.count
-        try check(image.withUnsafeMutableBytes { clinux_trace_extended_state(id, $0.baseAddress, &size) })
-        guard let state = ExtendedState(Array(image[..<size])) else { throw SystemError(number: EINVAL) }
-        return state
-    }
-
     /// Whether a signal waits for it that it does not block.
-    var hasPendingSignal: Bool {
+    package var hasPendingSignal: Bool {
         guard let fields = statusFields("/proc/\(id)/status") else { return true }
         func set(_ name: Substring) -> UInt64 { fields[name].flatMap { UInt64($0, radix: 16) } ?? 0 }
         return (set("SigPnd") | set("ShdPnd")) & ~set("SigBlk") != 0
@@ -100,10 +92,13 @@ final class TracedThread {
 }
 
 /// A system call that failed.
-struct SystemError: Error {
-    var number: Int32
+package struct SystemError: Error {
+    package var number: Int32
+
+    package init(number: Int32) { self.number = number }
 }
 
-private func check(_ number: Int32) throws(SystemError) {
+/// Of a call that gives 0 or an errno.
+package func check(_ number: Int32) throws(SystemError) {
     if number != 0 { throw SystemError(number: number) }
 }

@@ -1,11 +1,13 @@
 import CLinux
 
 /// Reads another process's memory.
-struct RemoteMemory {
-    let pid: Int32
+package struct RemoteMemory {
+    package let pid: Int32
+
+    package init(pid: Int32) { self.pid = pid }
 
     /// nil where not all of it could be read.
-    func read(_ address: UInt64, _ count: Int) -> [UInt8]? {
+    package func read(_ address: UInt64, _ count: Int) -> [UInt8]? {
         guard count >= 0, count <= 64 << 20 else { return nil }
         var buffer = [UInt8](repeating: 0, count: count)
         var done = 0
@@ -19,9 +21,9 @@ struct RemoteMemory {
         return buffer
     }
 
-    func word(_ address: UInt64) -> UInt64? { read(address, 8).map { number($0, at: 0, size: 8) } }
+    package func word(_ address: UInt64) -> UInt64? { read(address, 8).map { number($0, at: 0, size: 8) } }
 
-    func string(_ address: UInt64) -> String? {
+    package func string(_ address: UInt64) -> String? {
         var all: [UInt8] = []
         while all.count < 4096, let piece = read(address + UInt64(all.count), 1) {
             if piece[0] == 0 { return String(decoding: all, as: UTF8.self) }
@@ -30,17 +32,17 @@ struct RemoteMemory {
         return nil
     }
 
-    func write(_ bytes: [UInt8], to address: UInt64) -> Bool {
+    package func write(_ bytes: [UInt8], to address: UInt64) -> Bool {
         bytes.withUnsafeBytes { clinux_write_memory(pid, address, $0.baseAddress, $0.count) } == bytes.count
     }
 }
 
 /// Little endian; 0 where the bytes end before it.
-func number(_ bytes: [UInt8], at offset: Int, size: Int) -> UInt64 {
+package func number(_ bytes: [UInt8], at offset: Int, size: Int) -> UInt64 {
     guard offset >= 0, offset + size <= bytes.count else { return 0 }
     return bytes[offset..<offset + size].reversed().reduce(0) { $0 << 8 | UInt64($1) }
 }
 
-func littleEndian(_ words: [UInt64]) -> [UInt8] {
+package func littleEndian(_ words: [UInt64]) -> [UInt8] {
     words.flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> ($0 * 8)) } }
 }
