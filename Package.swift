@@ -106,13 +106,16 @@ let package = Package(
         room("Snapshot", ["HeapProfile", grdb]),
         room("Symbolication", ["CElf", "HeapProfile"]),
 
+        // A stopped process: blocks, roots, types, collections.
+        room("HeapWalk", ["CLinux", "HeapGraph", "HeapProfile", "RemoteProcess"]),
+
         // They bring it together.
         room("Inspection", ["HeapLedger", "HeapProfile", "LeakAnalysis", "Snapshot", "Symbolication", "TimeSeries"]),
         room(
             "Agent",
             [
-                "AgentCore", "Attach", "CLinux", "HeapLedger", "HeapProfile", "Inspection", "LeakAnalysis",
-                "LinuxMemory", "Snapshot", "TimeSeries", httpClient, logging, nio, nioHTTP1,
+                "AgentCore", "Attach", "CLinux", "HeapLedger", "HeapProfile", "HeapWalk", "Inspection", "LeakAnalysis",
+                "LinuxMemory", "Snapshot", "Symbolication", "TimeSeries", httpClient, logging, nio, nioHTTP1,
             ]),
         .executableTarget(
             name: "heaptide",
@@ -129,6 +132,7 @@ let package = Package(
             name: "TestSupport", dependencies: ["CHeapLedger", "HeapProfile"], path: "Tests/TestSupport",
             swiftSettings: strict),
         tests("HeapGraph", ["HeapGraph", "TestSupport"]),
+        tests("HeapWalk", ["CHeapLedger", "HeapLedger", "HeapProfile", "HeapWalk", "Symbolication", "TestSupport"]),
         tests("TimeSeries", ["TimeSeries", "TestSupport"]),
         tests("LeakAnalysis", ["LeakAnalysis", "HeapProfile", "TimeSeries", "TestSupport"]),
         tests("Reports", ["Reports", "LeakAnalysis", "TestSupport", "TimeSeries"], exclude: ["Golden"]),

@@ -3,9 +3,11 @@ import FoundationEssentials
 import Glibc
 import HeapLedger
 import HeapProfile
+import HeapWalk
 import Inspection
 import LinuxMemory
 import Snapshot
+import Symbolication
 
 /// All that a helper process needs to write one snapshot.
 struct CaptureRequest: Codable {
@@ -13,6 +15,8 @@ struct CaptureRequest: Codable {
     var process: ProcessState
     /// The ledger to read, where there is one.
     var ledger: String?
+    /// Read the heap itself as well, for which the process stands still.
+    var readsHeap = false
     var history: [MemoryPoint] = []
     var alerts: [Alert] = []
 
@@ -92,12 +96,15 @@ public enum Capture {
     ///
     /// Returns what is missing in it, one line each.
     public static func take(
-        pid: Int32, output: String, memoryLimit: ByteSize? = nil, ledgerFolder: String? = nil
+        pid: Int32, output: String, memoryLimit: ByteSize? = nil, ledgerFolder: String? = nil, readsHeap: Bool = false
     ) throws -> [String] {
-        let request = try CaptureRequest(
+        var request = try CaptureRequest(
             pid: pid, memoryLimit: memoryLimit, ledgerFolder: ledgerFolder, output: output)
+        request.readsHeap = readsHeap
         try write(request)
         guard request.ledger != nil else {
+            // Who holds the heap is known without it.
+            if readsHeap { return [] }
             return [
                 "process \(pid) has no ledger: its allocations are not in the snapshot; start it by `heaptide run`, or "
                     + "attach the probe by `heaptide attach \(pid)`"
@@ -119,6 +126,7 @@ public enum Capture {
         do {
             try writer.write(process: process)
             unread = try writeProfile(request, writer)
+            if request.readsHeap { try writeHeap(of: process.pid, writer) }
         } catch {
             writer.abandon()
             throw error
@@ -143,6 +151,16 @@ public enum Capture {
         }
         try writer.write(profile: profile)
         return nil
+    }
+
+    private static func writeHeap(of pid: Int32, _ writer: SnapshotWriter) throws {
+        let symbolicator = Symbolicator()
+        let survey = try HeapSnapshotter.survey(pid) { path in
+            symbolicator.variables(of: path).map {
+                DataSymbol(start: $0.start, size: $0.size, name: $0.name, isThreadLocal: $0.isThreadLocal)
+            }
+        }
+        try writer.write(heap: survey.demangled())
     }
 
     private static func monotonicNanoseconds() -> UInt64 { UInt64(Clock.monotonic() * 1e9) }

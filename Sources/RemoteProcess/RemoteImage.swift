@@ -7,6 +7,8 @@ package struct RemoteImage {
         package var start: UInt64
         package var size: UInt64
         package var isExecutable: Bool
+        package var isWritable: Bool
+        package var alignment: UInt64
     }
 
     package let path: String
@@ -31,7 +33,8 @@ package struct RemoteImage {
             let at = index * size
             return Segment(
                 type: number(table, at: at, size: 4), start: base &+ number(table, at: at + 16, size: 8),
-                size: number(table, at: at + 40, size: 8), isExecutable: number(table, at: at + 4, size: 4) & 1 != 0)
+                size: number(table, at: at + 40, size: 8), isExecutable: number(table, at: at + 4, size: 4) & 1 != 0,
+                isWritable: number(table, at: at + 4, size: 4) & 2 != 0, alignment: number(table, at: at + 48, size: 8))
         }
         path = mapping.path
         self.base = base

@@ -13,7 +13,7 @@ package struct RemoteMemory {
         var done = 0
         while done < count {
             let got = buffer.withUnsafeMutableBytes {
-                clinux_read_memory(pid, address + UInt64(done), $0.baseAddress.map { $0 + done }, count - done)
+                clinux_read_memory(pid, address &+ UInt64(done), $0.baseAddress.map { $0 + done }, count - done)
             }
             guard got > 0 else { return nil }
             done += got
@@ -25,7 +25,7 @@ package struct RemoteMemory {
 
     package func string(_ address: UInt64) -> String? {
         var all: [UInt8] = []
-        while all.count < 4096, let piece = read(address + UInt64(all.count), 1) {
+        while all.count < 4096, let piece = read(address &+ UInt64(all.count), 1) {
             if piece[0] == 0 { return String(decoding: all, as: UTF8.self) }
             all += piece
         }

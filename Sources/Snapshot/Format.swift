@@ -70,14 +70,38 @@ enum Format {
             frame_offset INTEGER NOT NULL, PRIMARY KEY (module, offset, depth)
             """, options: " WITHOUT ROWID")
 
-    static let tables = [stage, process, profile, module, address, site, sample, memory, alert, symbol]
+    /// Who holds the heap: `HeapSurvey`'s figures, and its lists, largest first.
+    static let heap = Table(name: "heap", columns: "id INTEGER PRIMARY KEY, json TEXT NOT NULL")
+    static let root = Table(
+        name: "root",
+        columns: """
+            id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, type TEXT, module TEXT NOT NULL, \
+            thread INTEGER, retained_bytes INTEGER NOT NULL, retained_count INTEGER NOT NULL, container TEXT, \
+            element_count INTEGER, capacity INTEGER
+            """)
+    static let type = Table(
+        name: "type",
+        columns: """
+            id INTEGER PRIMARY KEY, name TEXT NOT NULL, count INTEGER NOT NULL, shallow_bytes INTEGER NOT NULL, \
+            retained_bytes INTEGER NOT NULL
+            """)
+    static let leak = Table(
+        name: "leak",
+        columns: """
+            id INTEGER PRIMARY KEY, type TEXT NOT NULL, bytes INTEGER NOT NULL, count INTEGER NOT NULL, \
+            is_cycle INTEGER NOT NULL
+            """)
+
+    static let tables = [
+        stage, process, profile, module, address, site, sample, memory, alert, symbol, heap, root, type, leak,
+    ]
 }
 
 /// The parts that are committed one by one, the dearest first. All tables are made before the first of them, and each
 /// stage only appends pages to the file; a file that was cut therefore holds every stage whose last page it holds.
 enum Stage: Int64, CaseIterable {
     case process = 1
-    case sites, samples, history, symbols
+    case sites, samples, history, symbols, heap
     /// Written last of all: the writer got to its end.
     case finished
 
@@ -88,6 +112,7 @@ enum Stage: Int64, CaseIterable {
         case .samples: [Format.sample]
         case .history: [Format.memory, Format.alert]
         case .symbols: [Format.symbol]
+        case .heap: [Format.heap, Format.root, Format.type, Format.leak]
         case .finished: []
         }
     }
@@ -100,6 +125,7 @@ enum Stage: Int64, CaseIterable {
         case .samples: "the live samples"
         case .history: "the memory history"
         case .symbols: "the symbols"
+        case .heap: "who holds the heap"
         case .finished: "the end mark"
         }
     }

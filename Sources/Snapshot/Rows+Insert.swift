@@ -97,7 +97,7 @@ enum Rows {
 
     /// Inserts one row for each element; `values` gets its index and gives all columns. Returns how many there were.
     @discardableResult
-    private static func insert<Element>(
+    static func insert<Element>(
         _ db: Database, into table: Format.Table, _ elements: some Sequence<Element>,
         _ values: (Int, Element) throws -> StatementArguments
     ) throws -> Int {
@@ -120,15 +120,15 @@ enum Rows {
     }
 
     /// SQLite keeps NaN as NULL and the reader refuses infinities: neither may cost a whole stage.
-    private static func finite(_ value: Double) -> Double { value.isFinite ? value : 0 }
+    static func finite(_ value: Double) -> Double { value.isFinite ? value : 0 }
 
-    private static func bits(_ value: UInt64) -> Int64 { Int64(bitPattern: value) }
+    static func bits(_ value: UInt64) -> Int64 { Int64(bitPattern: value) }
 
     private static func list(_ values: [some CustomStringConvertible]) -> String {
         "[\(values.map(\.description).joined(separator: ","))]"
     }
 
-    private static func json(_ value: some Encodable) throws -> String {
+    static func json(_ value: some Encodable) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
         encoder.nonConformingFloatEncodingStrategy = .convertToString(

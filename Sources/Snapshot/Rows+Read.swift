@@ -112,7 +112,7 @@ extension Rows {
     }
 
     /// The rows of a table whose ids count from 0. Column 0 is the id, the `columns` named follow.
-    private static func table<Value>(
+    static func table<Value>(
         _ db: Database, _ table: Format.Table, _ columns: String, _ value: (Columns) throws -> Value
     ) throws -> [Value] {
         var next: Int32 = 0
@@ -136,7 +136,7 @@ extension Rows {
         return values
     }
 
-    private static func document<Value: Decodable>(_ db: Database, _ table: Format.Table) throws -> Value {
+    static func document<Value: Decodable>(_ db: Database, _ table: Format.Table) throws -> Value {
         let texts = try read(db, sql: "SELECT json FROM \(table.name)", limit: 1) { try $0.text(0) }
         let decoder = JSONDecoder()
         decoder.nonConformingFloatDecodingStrategy = .convertFromString(

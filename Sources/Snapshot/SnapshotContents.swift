@@ -8,6 +8,8 @@ public struct SnapshotContents: Sendable, Equatable {
     public var history: [MemoryPoint]
     public var alerts: [Alert]
     public var symbols: SymbolTable
+    /// nil where nobody asked for it, or that stage is missing.
+    public var heap: HeapSurvey?
     /// The writer did not finish, or the file was cut or damaged afterwards; `warnings` says what is missing.
     public var isPartial: Bool
     /// One line each, empty for a sound snapshot.
@@ -15,13 +17,14 @@ public struct SnapshotContents: Sendable, Equatable {
 
     public init(
         process: ProcessState, profile: HeapProfile? = nil, history: [MemoryPoint] = [], alerts: [Alert] = [],
-        symbols: SymbolTable = SymbolTable(), isPartial: Bool = false, warnings: [String] = []
+        symbols: SymbolTable = SymbolTable(), heap: HeapSurvey? = nil, isPartial: Bool = false, warnings: [String] = []
     ) {
         self.process = process
         self.profile = profile
         self.history = history
         self.alerts = alerts
         self.symbols = symbols
+        self.heap = heap
         self.isPartial = isPartial
         self.warnings = warnings
     }

@@ -57,6 +57,10 @@ public struct SnapshotWriter: Sendable {
         try commit(.symbols) { db in try Rows.insert(symbols, db) }
     }
 
+    public func write(heap: HeapSurvey) throws(SnapshotError) {
+        try commit(.heap) { db in try Rows.insert(heap, db) }
+    }
+
     /// Puts the file on the disk and under its final name. The writer is of no more use afterwards.
     public func finish() throws(SnapshotError) {
         try commit(.finished) { _ in 0 }

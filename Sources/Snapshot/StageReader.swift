@@ -59,6 +59,7 @@ struct StageReader {
             contents.alerts = alerts
         }
         contents.symbols = try stage(.symbols, &missing, Rows.symbols) ?? SymbolTable()
+        contents.heap = try stage(.heap, &missing, Rows.heap)
         let isFinished = try stage(.finished, &missing, { _ in true }) ?? false
         contents.isPartial = !isFinished || !missing.isEmpty || file.isCut
         if contents.isPartial { contents.warnings = warnings(missing, isFinished: isFinished) }
@@ -70,7 +71,8 @@ struct StageReader {
         _ stage: Stage, _ missing: inout [Stage], _ read: (Database) throws -> Value
     ) throws -> Value? {
         guard let mark = marks[stage] else {
-            if marks[.finished] == nil { missing.append(stage) }
+            // Most are made without it, finished or not.
+            if marks[.finished] == nil, stage != .heap { missing.append(stage) }
             return nil
         }
         do {

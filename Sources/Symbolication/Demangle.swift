@@ -34,6 +34,25 @@ private func demangledByRuntime(_ name: String) -> String? {
     return strlen(text) < 1 << 16 ? String(cString: text) : nil
 }
 
+/// What the name of a Swift variable says of its type, without the standard library's module names:
+/// `[String : [App.Event]]`; nil where it is no such name.
+func staticType(ofSwift name: String) -> String? {
+    guard name.hasPrefix("$s"), name.utf8.count <= 4096,
+        let text = name.withCString({ fullDemangle($0, strlen($0), nil, nil, 0) })
+    else { return nil }
+    defer { free(text) }
+    let full = String(cString: text)
+    guard let colon = full.firstRange(of: " : ") else { return nil }
+    let words = full[colon.upperBound...].replacing("Swift.", with: "").replacing("Synchronization.", with: "")
+    return words.utf8.count < 4096 ? String(words) : nil
+}
+
+@_silgen_name("swift_demangle")
+private func fullDemangle(
+    _ name: UnsafePointer<CChar>, _ length: Int, _ buffer: UnsafeMutablePointer<CChar>?,
+    _ bufferSize: UnsafeMutablePointer<Int>?, _ flags: UInt32
+) -> UnsafeMutablePointer<CChar>?
+
 /// "specialized" tells one compiled copy from another, which only splits for a reader what is one function. Of a
 /// closure outside any function the runtime leaves out what it is in: a module.
 private func simplified(swift name: String) -> String {

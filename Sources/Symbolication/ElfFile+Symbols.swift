@@ -27,18 +27,27 @@ extension ElfFile {
     }
 
     private func forEachFunctionSymbol(_ body: (Symbol) -> Void) {
+        let code = codeSections()
+        forEachSymbol { entry, name in
+            guard let sectionEnd = code[entry.st_shndx],
+                let symbol = Symbol(entry, name: name, sectionEnd: sectionEnd)
+            else { return }
+            body(symbol)
+        }
+    }
+
+    /// Those that have a name.
+    func forEachSymbol(_ body: (GElf_Sym, UnsafePointer<CChar>) -> Void) {
         guard let (section, header) = symbolTable, let data = elf_getdata(section, nil) else { return }
         let entrySize = gelf_fsize(elf, ELF_T_SYM, 1, UInt32(EV_CURRENT))
         guard entrySize > 0 else { return }
-        let code = codeSections()
         let count = Int32(clamping: data.pointee.d_size / entrySize)
         for index in 0..<count {
             var entry = GElf_Sym()
-            guard gelf_getsym(data, index, &entry) != nil, let sectionEnd = code[entry.st_shndx],
-                let name = elf_strptr(elf, Int(header.sh_link), Int(entry.st_name)), name.pointee != 0,
-                let symbol = Symbol(entry, name: name, sectionEnd: sectionEnd)
+            guard gelf_getsym(data, index, &entry) != nil,
+                let name = elf_strptr(elf, Int(header.sh_link), Int(entry.st_name)), name.pointee != 0
             else { continue }
-            body(symbol)
+            body(entry, name)
         }
     }
 

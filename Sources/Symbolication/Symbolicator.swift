@@ -56,6 +56,9 @@ public struct Symbolicator: Sendable {
         return resolved
     }
 
+    /// The file with the module's symbol table.
+    func symbolFile(of module: Module) -> ElfFile? { debugFiles.files(of: module).symbols }
+
     /// Innermost first.
     private func frames(at address: CodeAddress, in module: Module, symbol: String?, location: SourceLocation?)
         -> [Frame]

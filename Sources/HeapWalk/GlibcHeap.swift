@@ -1,0 +1,182 @@
+import RemoteProcess
+
+/// Finds glibc's arenas in a process and lists the blocks that are in use, without symbols and without the process's help.
+///
+/// main_arena is found by its bins: 127 pairs of links in a row, each to itself or to chunks that link back. Costs one
+/// reading of the heap, some 8 GB/s.
+struct GlibcHeap<Source: MemorySource> {
+    let memory: Source
+    let map: MemoryMap
+    let layout: GlibcLayout
+    let mainArena: UInt64
+    /// Of malloc_par.sbrk_base; nil where it was not found.
+    private let base: (address: UInt64, value: UInt64)?
+
+    private static var whole: Int { 124 }
+
+    /// - Parameter version: of glibc, 236 for 2.36.
+    init(_ memory: Source, _ map: MemoryMap, version: Int) throws(HeapWalkError) {
+        guard let layout = GlibcLayout(version: version) else {
+            throw HeapWalkError(
+                .foreignAllocator, "the process uses glibc \(version / 100).\(version % 100), whose heap heaptide does not know")
+        }
+        self.memory = memory
+        self.map = map
+        self.layout = layout
+        var found: (arena: UInt64, score: Int)?
+        var base: (UInt64, UInt64)?
+        let brk = map.mappings.first { $0.path == "[heap]" }
+        for (start, words) in Self.libcData(memory, map) {
+            if let arena = Self.arena(in: words, at: start, memory), arena.score > found?.score ?? 0 { found = arena }
+            if let brk { base = base ?? Self.sbrkBase(in: words, at: start, brk) }
+        }
+        guard let found, found.score >= Self.whole else {
+            throw HeapWalkError(
+                .foreignAllocator,
+                "the process does not use glibc's allocator: run it with the probe and every allocation recorded "
+                    + "(`heaptide run --interval 1`)")
+        }
+        mainArena = found.arena
+        self.base = base
+    }
+
+    /// libc's writable memory: its own pages and those behind them.
+    private static func libcData(_ memory: Source, _ map: MemoryMap) -> [(UInt64, [UInt64])] {
+        let libc = map.mappings.indices.filter {
+            let name = fileName(map.mappings[$0].path)
+            return name.hasPrefix("libc.so.6") || name.hasPrefix("libc-2.")
+        }
+        guard let last = libc.last else { return [] }
+        let behind = last + 1 < map.mappings.count ? [last + 1] : []
+        return (libc + behind).map { map.mappings[$0] }.filter { $0.isWritable && $0.end - $0.start <= 1 << 24 }
+            .map { ($0.start, memory.words($0.start, Int($0.end - $0.start) / 8)) }
+    }
+
+    /// The place with the most bins that are as they should be.
+    private static func arena(in words: [UInt64], at start: UInt64, _ memory: Source) -> (arena: UInt64, score: Int)? {
+        let count = GlibcLayout.binCount
+        guard words.count > 2 * count else { return nil }
+        var best: (arena: UInt64, score: Int)?
+        for first in 0..<(words.count - 2 * count) {
+            let pair = start + UInt64(first) * 8
+            // Most bins of any heap are empty, and tell that by linking to themselves.
+            guard words[first] == pair - 16 || words[first + 2] == pair || words[first + 40] == pair + 304 else { continue }
+            let score = (0..<count).count { bin in
+                let at = start + UInt64(first + 2 * bin) * 8
+                let (forward, back) = (words[first + 2 * bin], words[first + 2 * bin + 1])
+                if forward == at - 16 { return back == at - 16 }
+                return memory.words(forward &+ 24, 1) == [at - 16] && memory.words(back &+ 16, 1) == [at - 16]
+            }
+            if score > best?.score ?? 0 { best = (pair - UInt64(GlibcLayout.bins), score) }
+        }
+        return best
+    }
+
+    /// In malloc_par: tcache_bins, at most 64, stands right behind it.
+    private static func sbrkBase(in words: [UInt64], at start: UInt64, _ brk: Mapping) -> (UInt64, UInt64)? {
+        for index in words.indices.dropLast()
+        where brk.contains(words[index]) && words[index] & 15 == 0 && (1...64).contains(words[index + 1]) {
+            return (start + UInt64(index) * 8, words[index])
+        }
+        return nil
+    }
+
+    // MARK: The inventory
+
+    package func inventory() throws(HeapWalkError) -> HeapInventory {
+        var walk = GlibcWalk(memory, layout)
+        var heaps: [Range<UInt64>] = []
+        if let brk = map.mappings.first(where: { $0.path == "[heap]" }), let top = memory.words(mainArena + 96, 1).first,
+            brk.contains(top)
+        {
+            try walk.chunks(from: base?.value ?? brk.start, to: top)
+            heaps.append(brk.start..<brk.end)
+        }
+        for arena in arenas() where arena != mainArena {
+            for heap in self.heaps(of: arena) {
+                try walk.chunks(from: heap.first, to: heap.end, isOld: heap.isOld)
+                heaps.append(heap.range)
+                walk.inventory.bookkeeping.append(heap.range.lowerBound..<heap.first)
+            }
+        }
+        mappedChunks(beside: heaps, &walk)
+        walk.inventory.blocks.sort { $0.address < $1.address }
+        for arena in arenas() { walk.leaveOutFastBins(of: arena) }
+        walk.leaveOutCached()
+        walk.finish()
+        if let size = map.mapping(at: mainArena).map({ _ in UInt64(GlibcLayout.stateSize) }) {
+            walk.inventory.bookkeeping.append(mainArena..<mainArena + size)
+        }
+        return walk.inventory
+    }
+
+    /// The ring of all arenas, main_arena first.
+    private func arenas() -> [UInt64] {
+        var all = [mainArena]
+        while let next = memory.words(all[all.count - 1] &+ UInt64(GlibcLayout.next), 1).first, next != mainArena,
+            next != 0, all.count < 4096
+        {
+            all.append(next)
+        }
+        return all
+    }
+
+    private struct Heap {
+        var range: Range<UInt64>
+        var first: UInt64
+        var end: UInt64
+        /// Not the one that the arena takes new chunks from.
+        var isOld: Bool
+    }
+
+    private func heaps(of arena: UInt64) -> [Heap] {
+        guard let top = memory.words(arena &+ UInt64(GlibcLayout.top), 1).first, top < 1 << 47 else { return [] }
+        var heaps: [Heap] = []
+        var start = top & ~(GlibcLayout.heapSize - 1)
+        while start != 0, start < 1 << 47, heaps.count < 65_536 {
+            let header = memory.words(start, 3)
+            guard header.count == 3, header[0] == arena, header[2] <= GlibcLayout.heapSize else { break }
+            let isFirst = arena &- start < GlibcLayout.heapSize
+            let behind = isFirst ? arena + UInt64(GlibcLayout.stateSize) : start + layout.heapHeader
+            let isOld = !heaps.isEmpty
+            heaps.append(
+                Heap(
+                    range: start..<start + header[2], first: (behind + 15) & ~15, end: isOld ? start + header[2] : top,
+                    isOld: isOld))
+            start = header[1]
+        }
+        return heaps
+    }
+
+    /// Chunks that have mappings of their own: a header at the start of a page that says so. Neighbours may share a
+    /// mapping.
+    private func mappedChunks(beside heaps: [Range<UInt64>], _ walk: inout GlibcWalk<Source>) {
+        var count: UInt64 = 0
+        var bytes: UInt64 = 0
+        for mapping in map.mappings where mapping.isWritable && mapping.path.isEmpty {
+            guard !heaps.contains(where: { $0.overlaps(mapping.start..<mapping.end) }) else { continue }
+            var page = mapping.start
+            while page < mapping.end {
+                let header = memory.words(page, 2)
+                let size = header.count == 2 ? header[1] & ~GlibcLayout.flags : 0
+                guard header.count == 2, header[1] & GlibcLayout.flags == GlibcLayout.isMapped, size >= 4096,
+                    header[0] < 4096, size <= mapping.end - page, (size + header[0]) % 4096 == 0
+                else {
+                    page += 4096
+                    continue
+                }
+                walk.inventory.blocks.append(HeapBlock(address: page + 16, size: size - 16))
+                count += 1
+                bytes += size + header[0]
+                page += (size + 4095) & ~4095
+            }
+        }
+        guard let base else { return walk.inventory.doubts.append("the number of mapped chunks was not checked") }
+        let told = memory.words(base.address &- 40, 4)
+        guard told.count == 4 else { return }
+        if told[0] >> 32 != count || told[3] != bytes {
+            walk.inventory.doubts.append(
+                "\(count) chunks with mappings of their own were found, and glibc counts \(told[0] >> 32)")
+        }
+    }
+}

@@ -1,0 +1,32 @@
+import HeapGraph
+import HeapProfile
+
+/// All that was read of a process while it stood still.
+struct HeapReading {
+    var blocks: ContiguousArray<HeapBlock>
+    var graph: HeapGraph
+    /// Index into `typeNames` of each block.
+    var types: ContiguousArray<UInt32>
+    var typeNames: [String]
+    var roots: [HeapRoot]
+    var doubts: [String]
+}
+
+/// A place outside of the heap that points into it.
+struct HeapRoot {
+    var kind: HeapSurvey.Root.Kind
+    /// The symbol; empty where there is none.
+    var symbol = ""
+    /// Path of the module that it is in; empty for stacks and registers.
+    var module = ""
+    /// Of the variable, and its size; 0 where no symbol tells.
+    var address: UInt64 = 0
+    var size: UInt64 = 0
+    /// Kernel thread id, of what belongs to a thread.
+    var thread: Int32?
+    /// The blocks that it points to.
+    var targets: [UInt32] = []
+    var container: HeapSurvey.Container?
+
+    var isWeak: Bool { kind == .stack || kind == .register }
+}

@@ -1,0 +1,76 @@
+import HeapGraph
+import HeapProfile
+
+extension HeapSurvey {
+    /// Entries that are kept of each list.
+    private static let longest = 1000
+
+    /// Dominators, retained sizes and leaks of what was read. Needs nothing of the process any more.
+    init(_ reading: HeapReading, pause: Double) {
+        let sizes = ContiguousArray(reading.blocks.lazy.map(\.size))
+        let roots = Self.tiers(reading)
+        let tree = DominatorTree(reading.graph, roots: roots)
+        let bytes = tree.retained(sizes)
+        let counts = tree.retained(repeatElement(1, count: sizes.count))
+        self.init(
+            blockCount: UInt64(sizes.count), bytes: sizes.reduce(0, &+), pause: pause, doubts: reading.doubts)
+        let held = reading.roots.enumerated().map { number, root in
+            Root(
+                root, retainedBytes: bytes[sizes.count + number], retainedCount: counts[sizes.count + number])
+        }
+        sharedBytes = bytes[Int(tree.origin)] - held.reduce(0) { $0 + $1.retainedBytes }
+        self.roots = Self.largest(held.filter { $0.retainedBytes > 0 }) { $0.retainedBytes }
+        types = Self.types(reading, sizes, bytes, tree)
+        leaks = Self.leaks(reading, reading.graph.reachable(from: roots), sizes)
+    }
+
+    private static func largest<Element>(_ elements: [Element], by size: (Element) -> UInt64) -> [Element] {
+        Array(elements.sorted { size($0) > size($1) }.prefix(longest))
+    }
+
+    /// What stacks and registers hold counts only as far as nothing named leads to it: one stray word on a stack must not
+    /// take a collection from the global that owns it.
+    private static func tiers(_ reading: HeapReading) -> HeapRoots {
+        let strong = HeapRoots(reading.roots.lazy.map { $0.isWeak ? [] : $0.targets })
+        let reached = reading.graph.reachable(from: strong)
+        return HeapRoots(
+            reading.roots.lazy.map { $0.isWeak ? $0.targets.filter { !reached.contains($0) } : $0.targets })
+    }
+
+    private static func types(
+        _ reading: HeapReading, _ sizes: ContiguousArray<UInt64>, _ retained: ContiguousArray<UInt64>,
+        _ tree: DominatorTree
+    ) -> [TypeCount] {
+        var counts = reading.typeNames.map { TypeCount(name: $0, count: 0, shallowBytes: 0, retainedBytes: 0) }
+        for (block, type) in reading.types.enumerated() {
+            counts[Int(type)].count += 1
+            counts[Int(type)].shallowBytes += sizes[block]
+            // One that hangs on its own kind is in that one's bytes already.
+            let holder = tree.dominators[block]
+            let isBehindItsKind = holder < sizes.count && reading.types[Int(holder)] == type
+            if holder != DominatorTree.unreachable, !isBehindItsKind { counts[Int(type)].retainedBytes += retained[block] }
+        }
+        return largest(counts.filter { $0.count > 0 }) { max($0.retainedBytes, $0.shallowBytes) }
+    }
+
+    private static func leaks(_ reading: HeapReading, _ reached: NodeSet, _ sizes: ContiguousArray<UInt64>) -> [Leak] {
+        let found = reading.graph.definiteLeaks(reached: reached)
+        let tree = DominatorTree(reading.graph, roots: HeapRoots(found.lazy.map { [$0.head] }))
+        let bytes = tree.retained(sizes)
+        let counts = tree.retained(repeatElement(1, count: sizes.count))
+        let leaks = found.map {
+            Leak(
+                type: reading.typeNames[Int(reading.types[Int($0.head)])], bytes: bytes[Int($0.head)],
+                count: counts[Int($0.head)], isCycle: $0.isCycle)
+        }
+        return largest(leaks) { $0.bytes }
+    }
+}
+
+extension HeapSurvey.Root {
+    fileprivate init(_ root: HeapRoot, retainedBytes: UInt64, retainedCount: UInt64) {
+        self.init(
+            kind: root.kind, name: root.symbol, module: root.module, thread: root.thread, retainedBytes: retainedBytes,
+            retainedCount: retainedCount, container: root.container)
+    }
+}

@@ -1,0 +1,150 @@
+import CLinux
+import HeapProfile
+import RemoteProcess
+
+/// Finds the roots of a stopped process.
+struct RootFinder<Source: MemorySource> {
+    private let scan: HeapScan<Source>
+    private let memory: RemoteMemory
+    private let map: MemoryMap
+    private let excluded: [Range<UInt64>]
+    /// Of each module, its variables by address.
+    private let symbols: (_ path: String) -> [DataSymbol]
+    private(set) var roots: [HeapRoot] = []
+
+    /// - Parameter excluded: ranges that hold nothing.
+    init(
+        _ scan: HeapScan<Source>, _ memory: RemoteMemory, _ map: MemoryMap, excluded: [Range<UInt64>],
+        symbols: @escaping (_ path: String) -> [DataSymbol]
+    ) {
+        self.scan = scan
+        self.memory = memory
+        self.map = map
+        self.excluded = excluded
+        self.symbols = symbols
+    }
+
+    mutating func find(_ stopped: StoppedProcess) {
+        let images = map.images.compactMap { RemoteImage($0, memory) }
+        for image in images { globals(of: image) }
+        let program = linkTarget("/proc/\(stopped.pid)/exe")
+        let own = images.first { $0.path == program }
+        var pointers: Set<UInt64> = []
+        for thread in stopped.threads {
+            roots(of: thread, own)
+            if let registers = try? thread.registers() { pointers.insert(registers.rsp) }
+        }
+        endedThreads(pointers)
+    }
+
+    /// libc keeps the stacks of threads that have ended, and at their ends the records with what belongs to them.
+    private mutating func endedThreads(_ pointers: Set<UInt64>) {
+        for (guardPage, stack) in zip(map.mappings, map.mappings.dropFirst())
+        where !guardPage.isReadable && guardPage.end == stack.start && stack.isWritable && stack.path.isEmpty
+            && !pointers.contains(where: stack.contains)
+        {
+            let low = max(stack.start, stack.end &- 8192)
+            let held = scan.targets(in: low..<stack.end).map(\.block)
+            if !held.isEmpty { roots.append(HeapRoot(kind: .stack, address: low, targets: held)) }
+        }
+    }
+
+    // MARK: Globals
+
+    private mutating func globals(of image: RemoteImage) {
+        var names: [DataSymbol]?
+        for segment in image.segments
+        where segment.type == 1 && segment.isWritable && segment.start < 1 << 47 && segment.size < 1 << 40 {
+            let found = scan.targets(in: segment.start..<segment.start + segment.size).filter { word in
+                !excluded.contains { $0.contains(word.address) }
+            }
+            guard !found.isEmpty else { continue }
+            let symbols = names ?? self.symbols(image.path).filter { !$0.isThreadLocal }
+            names = symbols
+            add(found, symbols, bias: image.base, .global, module: image.path)
+        }
+    }
+
+    /// One root for each variable; words without one are roots of their own.
+    private mutating func add(
+        _ found: [(address: UInt64, block: UInt32)], _ symbols: [DataSymbol], bias: UInt64,
+        _ kind: HeapSurvey.Root.Kind, module: String, thread: Int32? = nil
+    ) {
+        var last: DataSymbol?
+        for (address, block) in found {
+            let symbol = Self.symbol(at: address &- bias, in: symbols)
+            if let symbol, symbol == last {
+                roots[roots.count - 1].targets.append(block)
+            } else {
+                roots.append(
+                    HeapRoot(
+                        kind: kind, symbol: symbol?.name ?? "", module: module,
+                        address: symbol.map { $0.start &+ bias } ?? address, size: symbol?.size ?? 0, thread: thread,
+                        targets: [block]))
+            }
+            last = symbol
+        }
+    }
+
+    private static func symbol(at address: UInt64, in symbols: [DataSymbol]) -> DataSymbol? {
+        var low = 0
+        var high = symbols.count
+        while low < high {
+            let middle = (low + high) / 2
+            if symbols[middle].start <= address { low = middle + 1 } else { high = middle }
+        }
+        guard low > 0, address - symbols[low - 1].start < symbols[low - 1].size else { return nil }
+        return symbols[low - 1]
+    }
+
+    // MARK: Threads
+
+    private mutating func roots(of thread: TracedThread, _ program: RemoteImage?) {
+        guard let registers = try? thread.registers(), registers.fs_base < 1 << 47 else { return }
+        let locals = threadLocals(of: program, below: registers.fs_base)
+        if let program, let locals {
+            add(
+                scan.targets(in: locals), symbols(program.path).filter(\.isThreadLocal), bias: locals.lowerBound,
+                .threadLocal, module: program.path, thread: thread.id)
+        }
+        // Of the first thread, the blocks of the libraries lie below the program's in a mapping of their own.
+        if let mapping = map.mapping(at: registers.fs_base), !mapping.contains(registers.rsp) {
+            let end = locals?.lowerBound ?? registers.fs_base
+            let low = max(mapping.start, end &- 64 << 10)
+            add(
+                scan.targets(in: min(low, end)..<end), [], bias: 0, .threadLocal, module: "", thread: thread.id)
+        }
+        // The loader's and libc's own record of the thread lies at its thread pointer.
+        let record = registers.fs_base..<registers.fs_base + 2304
+        add(scan.targets(in: record), [], bias: 0, .threadLocal, module: "", thread: thread.id)
+        stack(of: thread, registers, locals, record)
+        let values = withUnsafeBytes(of: registers) { Array($0.bindMemory(to: UInt64.self)) }
+        let held = values.compactMap { scan.index.block(at: $0) }
+        if !held.isEmpty { roots.append(HeapRoot(kind: .register, thread: thread.id, targets: held)) }
+    }
+
+    /// The program's block, which ends at the thread pointer (Drepper: "ELF Handling For Thread-Local Storage", 3.4.6,
+    /// variant II).
+    private func threadLocals(of program: RemoteImage?, below pointer: UInt64) -> Range<UInt64>? {
+        guard let segment = program?.segments.first(where: { $0.type == 7 }), segment.size > 0, segment.size < pointer else {
+            return nil
+        }
+        let alignment = min(max(1, segment.alignment), 1 << 30)
+        let size = (segment.size + alignment - 1) / alignment * alignment
+        guard size <= pointer else { return nil }
+        return pointer - size..<pointer - size + segment.size
+    }
+
+    /// From the red zone below the stack pointer to the end, without what belongs to the thread by name.
+    private mutating func stack(
+        of thread: TracedThread, _ registers: user_regs_struct, _ locals: Range<UInt64>?, _ record: Range<UInt64>
+    ) {
+        guard let mapping = map.mapping(at: registers.rsp) else { return }
+        let low = max(mapping.start, registers.rsp &- 128)
+        var end = mapping.end
+        if mapping.contains(registers.fs_base), registers.fs_base > low { end = locals?.lowerBound ?? record.lowerBound }
+        let held = scan.targets(in: low..<max(low, end)).map(\.block)
+        guard !held.isEmpty else { return }
+        roots.append(HeapRoot(kind: .stack, address: registers.rsp, thread: thread.id, targets: held))
+    }
+}

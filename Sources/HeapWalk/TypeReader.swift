@@ -1,0 +1,111 @@
+import RemoteProcess
+
+/// Reads types by vtables and by Swift metadata, in stripped programs as well.
+///
+/// C++: the word before a vtable's first entry leads to the class's type information, whose second word is its name
+/// (Itanium C++ ABI 2.5.2, 2.9.4). Swift: a class's metadata begin with a kind and lead to its context descriptor
+/// (swift/ABI/Metadata.h, MetadataValues.h; Linux, without Objective-C).
+struct TypeReader {
+    private let memory: RemoteMemory
+    private let map: MemoryMap
+    /// Numbers of types by first word; nil: it tells nothing.
+    private var known: [UInt64: UInt32?] = [:]
+    private var numbers: [String: UInt32] = [:]
+    /// C++ names as `_ZTS…`, Swift's as `App.Tracker.Event`; where nothing tells, the size.
+    private(set) var names: [String] = []
+
+    init(_ memory: RemoteMemory, _ map: MemoryMap) {
+        self.memory = memory
+        self.map = map
+    }
+
+    /// Number of the type of a block, by its first word or else by its size.
+    mutating func type(_ word: UInt64, size: UInt64) -> UInt32 {
+        guard word & 7 == 0, word >= 4096, word < 1 << 47 else { return number(of: "\(size) bytes") }
+        if let type = known[word] { return type ?? number(of: "\(size) bytes") }
+        let name = isInFile(word) ? cxx(word) ?? swift(word) : isReadable(word) ? swift(word) : nil
+        let type = name.map { number(of: $0) }
+        known[word] = .some(type)
+        return type ?? number(of: "\(size) bytes")
+    }
+
+    private mutating func number(of name: String) -> UInt32 {
+        if let number = numbers[name] { return number }
+        numbers[name] = UInt32(names.count)
+        names.append(name)
+        return UInt32(names.count - 1)
+    }
+
+    private func isInFile(_ address: UInt64) -> Bool {
+        map.mapping(at: address).map { $0.isReadable && ($0.isFile || !$0.isWritable) } ?? false
+    }
+
+    private func isReadable(_ address: UInt64) -> Bool { map.mapping(at: address)?.isReadable ?? false }
+
+    // MARK: C++
+
+    private func cxx(_ vtable: UInt64) -> String? {
+        guard let information = memory.word(vtable - 8), information & 7 == 0, isReadable(information),
+            let words = memory.read(information, 16)
+        else { return nil }
+        let name = RemoteProcess.number(words, at: 8, size: 8)
+        guard isReadable(RemoteProcess.number(words, at: 0, size: 8)), isReadable(name), let text = memory.string(name & ~(1 << 63)),
+            Self.isTypeName(text)
+        else { return nil }
+        return "_ZTS" + (text.hasPrefix("*") ? text.dropFirst() : text[...])
+    }
+
+    /// Itanium C++ ABI 5.1: a length and a name, a nested name, a substitution.
+    private static func isTypeName(_ text: String) -> Bool {
+        let name = text.hasPrefix("*") ? text.dropFirst() : text[...]
+        guard let first = name.utf8.first, name.utf8.count > 1 else { return false }
+        let begins = (49...57).contains(first) || first == UInt8(ascii: "N") || first == UInt8(ascii: "S")
+        return begins && name.utf8.allSatisfy { $0 == 95 || (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) }
+    }
+
+    // MARK: Swift
+
+    private func swift(_ metadata: UInt64) -> String? {
+        guard let kind = memory.word(metadata) else { return nil }
+        switch kind {
+        case 0: return descriptor(memory.word(metadata + 40))
+        case 0x400: return "Swift closure context or box"
+        case 0x500: return "Swift generic box"
+        case 0x501: return "Swift error"
+        case 0x502: return "Swift task"
+        default: return nil
+        }
+    }
+
+    /// The name in a type's context descriptor with those of the contexts around it.
+    private func descriptor(_ address: UInt64?) -> String? {
+        guard var at = address else { return nil }
+        var names: [String] = []
+        while names.count < 16, at & 3 == 0, isInFile(at), let head = memory.read(at, 12) {
+            let kind = RemoteProcess.number(head, at: 0, size: 4) & 0x1f
+            // Module, extension and anonymous contexts lie around types.
+            guard kind == 0 || kind == 1 || kind == 2 || (16...18).contains(kind) else { return nil }
+            if kind == 0 || kind >= 16, let name = memory.string(relative(head, 8, from: at)), Self.isIdentifier(name) {
+                names.append(name)
+            } else if names.isEmpty {
+                return nil
+            }
+            if kind == 0 { return names.reversed().joined(separator: ".") }
+            let offset = RemoteProcess.number(head, at: 4, size: 4)
+            guard offset != 0 else { break }
+            let parent = relative(head, 4, from: at)
+            // The lowest bit: it lies behind a pointer, of another module.
+            at = offset & 1 == 0 ? parent : memory.word(parent & ~1) ?? 0
+        }
+        return names.isEmpty ? nil : names.reversed().joined(separator: ".")
+    }
+
+    private func relative(_ bytes: [UInt8], _ offset: Int, from address: UInt64) -> UInt64 {
+        let distance = Int32(truncatingIfNeeded: RemoteProcess.number(bytes, at: offset, size: 4))
+        return address &+ UInt64(offset) &+ UInt64(bitPattern: Int64(distance))
+    }
+
+    private static func isIdentifier(_ name: String) -> Bool {
+        !name.isEmpty && name.utf8.count < 1024 && name.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7f }
+    }
+}

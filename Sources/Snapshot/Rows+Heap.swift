@@ -1,0 +1,70 @@
+import FoundationEssentials
+import GRDB
+import HeapProfile
+
+extension Rows {
+    /// What a survey has beside its tables.
+    private struct HeapHeader: Codable {
+        var blockCount: UInt64
+        var bytes: UInt64
+        var sharedBytes: UInt64
+        var pause: Double
+        var doubts: [String]
+    }
+
+    static func insert(_ heap: HeapSurvey, _ db: Database) throws -> Int {
+        let header = HeapHeader(
+            blockCount: heap.blockCount, bytes: heap.bytes, sharedBytes: heap.sharedBytes, pause: finite(heap.pause),
+            doubts: heap.doubts)
+        try db.execute(sql: "INSERT INTO heap VALUES (0, ?)", arguments: [json(header)])
+        let roots = try insert(db, into: Format.root, heap.roots) { index, root in
+            [
+                index, root.kind.rawValue, root.name, root.type, root.module, root.thread, bits(root.retainedBytes),
+                bits(root.retainedCount), root.container?.kind, root.container.map { bits($0.count) },
+                root.container?.capacity.map(bits),
+            ]
+        }
+        let types = try insert(db, into: Format.type, heap.types) { index, type in
+            [index, type.name, bits(type.count), bits(type.shallowBytes), bits(type.retainedBytes)]
+        }
+        let leaks = try insert(db, into: Format.leak, heap.leaks) { index, leak in
+            [index, leak.type, bits(leak.bytes), bits(leak.count), leak.isCycle]
+        }
+        return 1 + roots + types + leaks
+    }
+
+    static func heap(_ db: Database) throws -> HeapSurvey {
+        let header: HeapHeader = try document(db, Format.heap)
+        guard header.pause.isFinite, header.pause >= 0 else { throw Damage(what: "heap") }
+        var heap = HeapSurvey(
+            blockCount: header.blockCount, bytes: header.bytes, sharedBytes: header.sharedBytes, pause: header.pause,
+            doubts: header.doubts)
+        let columns = """
+            kind, name, type, module, thread, retained_bytes, retained_count, container, element_count, capacity
+            """
+        heap.roots = try table(db, Format.root, columns, root)
+        heap.types = try table(db, Format.type, "name, count, shallow_bytes, retained_bytes") { columns in
+            HeapSurvey.TypeCount(
+                name: try columns.text(1), count: try columns.bits(2), shallowBytes: try columns.bits(3),
+                retainedBytes: try columns.bits(4))
+        }
+        heap.leaks = try table(db, Format.leak, "type, bytes, count, is_cycle") { columns in
+            HeapSurvey.Leak(
+                type: try columns.text(1), bytes: try columns.bits(2), count: try columns.bits(3),
+                isCycle: try columns.integer(4, as: Int.self) != 0)
+        }
+        return heap
+    }
+
+    private static func root(_ columns: Columns) throws -> HeapSurvey.Root {
+        guard let kind = HeapSurvey.Root.Kind(rawValue: try columns.text(1)) else { throw Damage(what: "root") }
+        let thread = columns.row.hasNull(atIndex: 5) ? nil : try columns.integer(5, as: Int32.self)
+        var container: HeapSurvey.Container?
+        if let name = try columns.optionalText(8) {
+            container = .init(kind: name, count: try columns.bits(9), capacity: try columns.optionalBits(10))
+        }
+        return HeapSurvey.Root(
+            kind: kind, name: try columns.text(2), type: try columns.optionalText(3), module: try columns.text(4),
+            thread: thread, retainedBytes: try columns.bits(6), retainedCount: try columns.bits(7), container: container)
+    }
+}

@@ -1,0 +1,61 @@
+import CElf
+public import HeapProfile
+
+/// A variable of a module, as its symbol table has it.
+public struct Variable: Sendable, Equatable {
+    /// Address as the module's file numbers it; of a thread-local, the offset in the module's block.
+    public var start: UInt64
+    /// In bytes, at least 1.
+    public var size: UInt64
+    /// As the symbol table spells it.
+    public var name: String
+    public var isThreadLocal: Bool
+}
+
+extension Symbolicator {
+    /// The variables of the module at `path` by address, from its file or its separate debug file; empty where neither
+    /// tells. One pass over the symbol table.
+    public func variables(of path: String) -> [Variable] {
+        let found = symbolFile(of: Module(path: path))?.variables() ?? []
+        return found.sorted { ($0.start, $1.size) < ($1.start, $0.size) }
+    }
+}
+
+extension ElfFile {
+    fileprivate func variables() -> [Variable] {
+        var variables: [Variable] = []
+        forEachSymbol { entry, name in
+            let kind = Int32(entry.st_info & 15)
+            guard kind == STT_OBJECT || kind == STT_TLS, entry.st_size > 0, entry.st_shndx != UInt16(SHN_UNDEF) else {
+                return
+            }
+            variables.append(
+                Variable(
+                    start: entry.st_value, size: entry.st_size, name: String(cString: name),
+                    isThreadLocal: kind == STT_TLS))
+        }
+        return variables
+    }
+}
+
+extension HeapSurvey {
+    /// With the names that a reader knows variables and types by, and static types where symbols tell them, as Swift's
+    /// do.
+    public func demangled() -> HeapSurvey {
+        var survey = self
+        for index in survey.roots.indices where !survey.roots[index].name.isEmpty {
+            survey.roots[index].type = staticType(ofSwift: survey.roots[index].name)
+            survey.roots[index].name = demangle(survey.roots[index].name)
+        }
+        for index in survey.types.indices { survey.types[index].name = typeName(survey.types[index].name) }
+        for index in survey.leaks.indices { survey.leaks[index].type = typeName(survey.leaks[index].type) }
+        return survey
+    }
+}
+
+/// C++ types are known by the symbol of their name's text.
+private func typeName(_ name: String) -> String {
+    let readable = demangle(name)
+    let prefix = "typeinfo name for "
+    return readable.hasPrefix(prefix) ? String(readable.dropFirst(prefix.count)) : readable
+}

@@ -1,0 +1,118 @@
+import HeapProfile
+import HeapWalk
+import Symbolication
+import TestSupport
+import Testing
+
+/// Known graphs: who holds what, how many, and what leaked.
+@Suite struct SurveyTests {
+    private func survey(_ program: WatchedProgram) throws -> HeapSurvey {
+        let symbolicator = Symbolicator()
+        return try HeapSnapshotter.survey(program.pid) { path in
+            symbolicator.variables(of: path).map {
+                DataSymbol(start: $0.start, size: $0.size, name: $0.name, isThreadLocal: $0.isThreadLocal)
+            }
+        }.demangled()
+    }
+
+    private static let service = """
+        struct Event { virtual ~Event() = default; char body[100]; };
+        struct Login : Event { std::string who; };
+        std::unordered_map<int, std::vector<std::unique_ptr<Event>>> events;
+        namespace app { std::map<std::string, int> names; }
+        struct Ring { std::shared_ptr<Ring> next; char body[1000]; };
+        __attribute__((noinline)) static void plant() {
+            for (int i = 0; i < 50; i++) {
+                auto a = std::make_shared<Ring>(), b = std::make_shared<Ring>();
+                a->next = b, b->next = a;
+                volatile char *lost = (char *)malloc(7777);
+                lost[0] = 1;
+            }
+        }
+        static void work() {
+            plant();
+            for (int i = 0; i < 5000; i++)
+                for (int k = 0; k < 3; k++)
+                    events[i].push_back(k ? std::unique_ptr<Event>(new Event) : std::unique_ptr<Event>(new Login));
+            for (int i = 0; i < 777; i++) app::names["a key that is long enough " + std::to_string(i)] = i;
+        }
+        """
+
+    @Test func holdersTypesAndLeaks() throws {
+        let survey = try survey(try WatchedProgram(Self.service))
+        let events = try #require(survey.roots.first)
+        #expect(events.name == "events" && events.kind == .global)
+        #expect(events.container?.count == 5000)
+        // 5,000 nodes, their vectors, 15,000 events, the buckets.
+        #expect(events.retainedCount == 25_001)
+        let names = try #require(survey.roots.dropFirst().first)
+        #expect(names.name.hasPrefix("app::names") && names.container?.count == 777)
+        #expect(names.retainedCount == 2 * 777)
+        #expect(survey.types.first { $0.name == "Event" }?.count == 10_000)
+        #expect(survey.types.first { $0.name == "Login" }?.count == 5000)
+        #expect(survey.leaks.count == 100)
+        #expect(survey.leaks.filter(\.isCycle).count == 50)
+        #expect(survey.leaks.filter(\.isCycle).allSatisfy { $0.count == 2 && $0.type.contains("Ring") })
+        #expect(survey.leaks.filter { !$0.isCycle }.allSatisfy { $0.count == 1 && $0.bytes >= 7777 })
+    }
+
+    @Test func threadLocalsOnePerThread() throws {
+        let program = try WatchedProgram(
+            """
+            thread_local std::vector<void *> mine;
+            static std::atomic<int> ready;
+            static void keep(int count) {
+                for (int i = 0; i < count; i++) mine.push_back(malloc(100));
+                ready++;
+                for (;;) pause();
+            }
+            static void work() {
+                for (int i = 1; i <= 4; i++) std::thread(keep, i * 1000).detach();
+                while (ready < 4) usleep(1000);
+            }
+            """)
+        let lists = try survey(program).roots.filter { $0.kind == .threadLocal && $0.name == "mine" }
+        #expect(lists.map(\.retainedCount).sorted() == [1001, 2001, 3001, 4001])
+        #expect(Set(lists.compactMap(\.thread)).count == 4)
+    }
+
+    /// One word on a stack that points into the midst of a tree takes nothing from the global that owns it.
+    @Test func strayWordsOnTheStackTakeNothing() throws {
+        let program = try WatchedProgram(
+            """
+            std::map<int, int> table;
+            static void work() {
+                for (int i = 0; i < 20000; i++) table[i] = i;
+                static std::atomic<int> ready;
+                std::thread([] {
+                    const void *volatile stray[100];
+                    int n = 0;
+                    for (auto &[key, value] : table) if (key % 200 == 7) stray[n++] = &value;
+                    ready = stray[5] != nullptr;
+                    for (;;) pause();
+                }).detach();
+                while (!ready) usleep(1000);
+            }
+            """)
+        let table = try #require(try survey(program).roots.first)
+        #expect(table.name == "table" && table.retainedCount == 20_000 && table.container?.count == 20_000)
+    }
+
+    @Test func aCleanProgramLeaksNothing() throws {
+        let program = try WatchedProgram(
+            """
+            static std::list<std::string> texts;
+            static std::set<int> numbers;
+            static std::function<int()> callback;
+            static void work() {
+                for (int i = 0; i < 5000; i++) texts.push_back(std::string(50 + i % 100, 'x')), numbers.insert(i);
+                auto shared = std::make_shared<std::vector<int>>(1000);
+                callback = [shared] { return (int)shared->size(); };
+                for (int i = 0; i < 4; i++) std::thread([] { free(malloc(1000)); }).join();
+            }
+            """)
+        let survey = try survey(program)
+        #expect(survey.leaks.isEmpty, "\(survey.leaks)")
+        #expect(program.end() == 0)
+    }
+}
