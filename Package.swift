@@ -95,7 +95,7 @@ let package = Package(
         room("HeapGraph"),
         room("TimeSeries"),
         room("LeakAnalysis", ["HeapProfile", "TimeSeries"]),
-        room("Reports", ["LeakAnalysis"]),
+        room("Reports", ["HeapProfile", "LeakAnalysis"]),
         room("AgentCore", ["TimeSeries"]),
 
         // Each reads or writes one thing.
@@ -135,7 +135,7 @@ let package = Package(
         tests("HeapWalk", ["CHeapLedger", "HeapLedger", "HeapProfile", "HeapWalk", "Symbolication", "TestSupport"]),
         tests("TimeSeries", ["TimeSeries", "TestSupport"]),
         tests("LeakAnalysis", ["LeakAnalysis", "HeapProfile", "TimeSeries", "TestSupport"]),
-        tests("Reports", ["Reports", "LeakAnalysis", "TestSupport", "TimeSeries"], exclude: ["Golden"]),
+        tests("Reports", ["HeapProfile", "LeakAnalysis", "Reports", "TestSupport", "TimeSeries"], exclude: ["Golden"]),
         tests("AgentCore", ["AgentCore", "TimeSeries", "TestSupport"]),
         tests("HeapProbe", ["HeapLedger", "HeapProfile", "Symbolication", "TestSupport"]),
         tests("HeapRecorder", ["HeapRecorder", "CHeapLedger", "HeapLedger", "HeapProfile", "TestSupport"]),

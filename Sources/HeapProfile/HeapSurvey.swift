@@ -1,7 +1,7 @@
 /// Who holds the heap of a process, and what it is made of: what a heap dump tells, without the heap's contents.
 ///
 /// Names are as symbol tables and type information spell them until somebody demangles them.
-public struct HeapSurvey: Sendable, Equatable {
+public struct HeapSurvey: Sendable, Equatable, Codable {
     /// Blocks in use, and their usable bytes.
     public var blockCount: UInt64
     public var bytes: UInt64
@@ -31,7 +31,7 @@ public struct HeapSurvey: Sendable, Equatable {
     }
 
     /// A place outside of the heap that points into it.
-    public struct Root: Sendable, Equatable {
+    public struct Root: Sendable, Equatable, Codable {
         public enum Kind: String, Sendable, Codable {
             case global, threadLocal, stack, register
         }
@@ -82,7 +82,7 @@ public struct HeapSurvey: Sendable, Equatable {
     }
 
     /// All blocks of one type.
-    public struct TypeCount: Sendable, Equatable {
+    public struct TypeCount: Sendable, Equatable, Codable {
         public var name: String
         public var count: UInt64
         public var shallowBytes: UInt64
@@ -98,7 +98,7 @@ public struct HeapSurvey: Sendable, Equatable {
     }
 
     /// Blocks that nothing leads to, by the one that leads to the others.
-    public struct Leak: Sendable, Equatable {
+    public struct Leak: Sendable, Equatable, Codable {
         public var type: String
         public var bytes: UInt64
         public var count: UInt64

@@ -30,7 +30,8 @@ struct ContainerReader {
 
     private func swift(_ block: UInt32) -> HeapSurvey.Container? {
         let kinds = [
-            "Swift._ContiguousArrayStorage": "Array", "Swift._DictionaryStorage": "Dictionary", "Swift._SetStorage": "Set",
+            "Swift._ContiguousArrayStorage": "Array", "Swift._DictionaryStorage": "Dictionary",
+            "Swift._SetStorage": "Set",
         ]
         guard let kind = kinds[typeNames[Int(types[Int(block)])]],
             case let words = memory.words(index.blocks[Int(block)].address + 16, 2), words.count == 2
@@ -62,7 +63,8 @@ struct ContainerReader {
     /// The root node's parent is the header in the object itself.
     private func tree(at address: UInt64) -> HeapSurvey.Container? {
         let words = memory.words(address, 6)
-        guard words.count == 6, words[5] > 0, words[5] <= UInt64(index.blocks.count), isStart(words[2]), isStart(words[3]),
+        guard words.count == 6, words[5] > 0, words[5] <= UInt64(index.blocks.count), isStart(words[2]),
+            isStart(words[3]),
             isStart(words[4]), memory.word(words[2] + 8) == address + 8
         else { return nil }
         return .init(kind: "std::map or set", count: words[5])

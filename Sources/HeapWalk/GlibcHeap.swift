@@ -18,7 +18,8 @@ struct GlibcHeap<Source: MemorySource> {
     init(_ memory: Source, _ map: MemoryMap, version: Int) throws(HeapWalkError) {
         guard let layout = GlibcLayout(version: version) else {
             throw HeapWalkError(
-                .foreignAllocator, "the process uses glibc \(version / 100).\(version % 100), whose heap heaptide does not know")
+                .foreignAllocator,
+                "the process uses glibc \(version / 100).\(version % 100), whose heap heaptide does not know")
         }
         self.memory = memory
         self.map = map
@@ -60,7 +61,9 @@ struct GlibcHeap<Source: MemorySource> {
         for first in 0..<(words.count - 2 * count) {
             let pair = start + UInt64(first) * 8
             // Most bins of any heap are empty, and tell that by linking to themselves.
-            guard words[first] == pair - 16 || words[first + 2] == pair || words[first + 40] == pair + 304 else { continue }
+            guard words[first] == pair - 16 || words[first + 2] == pair || words[first + 40] == pair + 304 else {
+                continue
+            }
             let score = (0..<count).count { bin in
                 let at = start + UInt64(first + 2 * bin) * 8
                 let (forward, back) = (words[first + 2 * bin], words[first + 2 * bin + 1])
@@ -86,7 +89,8 @@ struct GlibcHeap<Source: MemorySource> {
     package func inventory() throws(HeapWalkError) -> HeapInventory {
         var walk = GlibcWalk(memory, layout)
         var heaps: [Range<UInt64>] = []
-        if let brk = map.mappings.first(where: { $0.path == "[heap]" }), let top = memory.words(mainArena + 96, 1).first,
+        if let brk = map.mappings.first(where: { $0.path == "[heap]" }),
+            let top = memory.words(mainArena + 96, 1).first,
             brk.contains(top)
         {
             try walk.chunks(from: base?.value ?? brk.start, to: top)

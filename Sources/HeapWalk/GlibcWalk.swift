@@ -21,7 +21,9 @@ struct GlibcWalk<Source: MemorySource>: ~Copyable {
             let length = size & ~GlibcLayout.flags
             // An old heap ends in posts of 16 bytes and of none.
             if isOld, length < GlibcLayout.smallestChunk { return }
-            guard length >= GlibcLayout.smallestChunk, length & 15 == 0, length <= end - chunk else { throw Self.torn(chunk) }
+            guard length >= GlibcLayout.smallestChunk, length & 15 == 0, length <= end - chunk else {
+                throw Self.torn(chunk)
+            }
             let next = try self.size(of: chunk + length)
             if next & GlibcLayout.previousInUse != 0 {
                 inventory.blocks.append(HeapBlock(address: chunk + 16, size: length - 8))

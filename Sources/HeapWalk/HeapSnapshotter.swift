@@ -41,7 +41,8 @@ package enum HeapSnapshotter {
                 blocks: inventory.blocks, graph: graph, types: types, typeNames: reader.names, roots: roots,
                 doubts: inventory.doubts)
         }
-        return HeapSurvey(reading, pause: Double(pause.components.seconds) + Double(pause.components.attoseconds) / 1e18)
+        return HeapSurvey(
+            reading, pause: Double(pause.components.seconds) + Double(pause.components.attoseconds) / 1e18)
     }
 
     /// `body` while the process stands still and its heap is whole.
@@ -54,7 +55,8 @@ package enum HeapSnapshotter {
             let stopped = try StoppedProcess(pid)
             defer { stopped.letGo() }
             guard let map = MemoryMap(of: pid), let version = glibcVersion(memory, map) else {
-                throw HeapWalkError(.foreignAllocator, "process \(pid) has no glibc: its heap cannot be read from outside")
+                throw HeapWalkError(
+                    .foreignAllocator, "process \(pid) has no glibc: its heap cannot be read from outside")
             }
             do throws(HeapWalkError) {
                 return body(stopped, memory, map, try GlibcHeap(memory, map, version: version).inventory())

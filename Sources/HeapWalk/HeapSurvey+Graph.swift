@@ -1,5 +1,6 @@
 import HeapGraph
 import HeapProfile
+import RemoteProcess
 
 extension HeapSurvey {
     /// Entries that are kept of each list.
@@ -19,7 +20,7 @@ extension HeapSurvey {
                 root, retainedBytes: bytes[sizes.count + number], retainedCount: counts[sizes.count + number])
         }
         sharedBytes = bytes[Int(tree.origin)] - held.reduce(0) { $0 + $1.retainedBytes }
-        self.roots = Self.largest(held.filter { $0.retainedBytes > 0 }) { $0.retainedBytes }
+        self.roots = Self.largest(held.filter { $0.retainedBytes > 0 && !$0.isProbes }) { $0.retainedBytes }
         types = Self.types(reading, sizes, bytes, tree)
         leaks = Self.leaks(reading, reading.graph.reachable(from: roots), sizes)
     }
@@ -48,7 +49,9 @@ extension HeapSurvey {
             // One that hangs on its own kind is in that one's bytes already.
             let holder = tree.dominators[block]
             let isBehindItsKind = holder < sizes.count && reading.types[Int(holder)] == type
-            if holder != DominatorTree.unreachable, !isBehindItsKind { counts[Int(type)].retainedBytes += retained[block] }
+            if holder != DominatorTree.unreachable, !isBehindItsKind {
+                counts[Int(type)].retainedBytes += retained[block]
+            }
         }
         return largest(counts.filter { $0.count > 0 }) { max($0.retainedBytes, $0.shallowBytes) }
     }
@@ -68,6 +71,9 @@ extension HeapSurvey {
 }
 
 extension HeapSurvey.Root {
+    /// What the probe keeps for itself is no business of the program's.
+    fileprivate var isProbes: Bool { fileName(module).hasPrefix("libheaptide-probe") }
+
     fileprivate init(_ root: HeapRoot, retainedBytes: UInt64, retainedCount: UInt64) {
         self.init(
             kind: root.kind, name: root.symbol, module: root.module, thread: root.thread, retainedBytes: retainedBytes,

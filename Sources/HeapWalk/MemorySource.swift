@@ -44,7 +44,8 @@ struct MemoryWindow<Source: MemorySource>: ~Copyable {
         var address = range.lowerBound
         while address + 8 <= range.upperBound, holds(address, 8) {
             let words = Int(min(end, range.upperBound) - address) / 8
-            let piece = UnsafeRawBufferPointer(rebasing: buffer[Int(address - start)..<Int(address - start) + words * 8])
+            let piece = UnsafeRawBufferPointer(
+                rebasing: buffer[Int(address - start)..<Int(address - start) + words * 8])
             piece.withMemoryRebound(to: UInt64.self, body)
             address += UInt64(words) * 8
         }

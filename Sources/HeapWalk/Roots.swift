@@ -126,7 +126,8 @@ struct RootFinder<Source: MemorySource> {
     /// The program's block, which ends at the thread pointer (Drepper: "ELF Handling For Thread-Local Storage", 3.4.6,
     /// variant II).
     private func threadLocals(of program: RemoteImage?, below pointer: UInt64) -> Range<UInt64>? {
-        guard let segment = program?.segments.first(where: { $0.type == 7 }), segment.size > 0, segment.size < pointer else {
+        guard let segment = program?.segments.first(where: { $0.type == 7 }), segment.size > 0, segment.size < pointer
+        else {
             return nil
         }
         let alignment = min(max(1, segment.alignment), 1 << 30)
@@ -142,7 +143,9 @@ struct RootFinder<Source: MemorySource> {
         guard let mapping = map.mapping(at: registers.rsp) else { return }
         let low = max(mapping.start, registers.rsp &- 128)
         var end = mapping.end
-        if mapping.contains(registers.fs_base), registers.fs_base > low { end = locals?.lowerBound ?? record.lowerBound }
+        if mapping.contains(registers.fs_base), registers.fs_base > low {
+            end = locals?.lowerBound ?? record.lowerBound
+        }
         let held = scan.targets(in: low..<max(low, end)).map(\.block)
         guard !held.isEmpty else { return }
         roots.append(HeapRoot(kind: .stack, address: registers.rsp, thread: thread.id, targets: held))

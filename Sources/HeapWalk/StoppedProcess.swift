@@ -36,7 +36,8 @@ package final class StoppedProcess {
         switch thread.stop(within: patience) {
         case .ended: return
         case .none:
-            throw HeapWalkError(.busy, "thread \(id) of process \(pid) does not stop (it may wait for a device): try again")
+            throw HeapWalkError(
+                .busy, "thread \(id) of process \(pid) does not stop (it may wait for a device): try again")
         default: threads.append(thread)
         }
     }

@@ -49,7 +49,8 @@ struct TypeReader {
             let words = memory.read(information, 16)
         else { return nil }
         let name = RemoteProcess.number(words, at: 8, size: 8)
-        guard isReadable(RemoteProcess.number(words, at: 0, size: 8)), isReadable(name), let text = memory.string(name & ~(1 << 63)),
+        guard isReadable(RemoteProcess.number(words, at: 0, size: 8)), isReadable(name),
+            let text = memory.string(name & ~(1 << 63)),
             Self.isTypeName(text)
         else { return nil }
         return "_ZTS" + (text.hasPrefix("*") ? text.dropFirst() : text[...])
@@ -60,7 +61,10 @@ struct TypeReader {
         let name = text.hasPrefix("*") ? text.dropFirst() : text[...]
         guard let first = name.utf8.first, name.utf8.count > 1 else { return false }
         let begins = (49...57).contains(first) || first == UInt8(ascii: "N") || first == UInt8(ascii: "S")
-        return begins && name.utf8.allSatisfy { $0 == 95 || (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) }
+        return begins
+            && name.utf8.allSatisfy {
+                $0 == 95 || (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0)
+            }
     }
 
     // MARK: Swift
@@ -106,6 +110,7 @@ struct TypeReader {
     }
 
     private static func isIdentifier(_ name: String) -> Bool {
-        !name.isEmpty && name.utf8.count < 1024 && name.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7f }
+        !name.isEmpty && name.utf8.count < 1024
+            && name.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7f }
     }
 }

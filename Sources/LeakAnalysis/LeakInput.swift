@@ -5,6 +5,8 @@ public import TimeSeries
 public struct LeakInput: Sendable {
     public var profile: HeapProfile?
     public var symbols: SymbolTable
+    /// What the heap itself tells, where it was read.
+    public var heap: HeapSurvey?
     /// Bytes of the process or its cgroup over time, in seconds since the start of recording, or any other origin.
     public var memory: [Point]
     /// What is charged against the limit now, and the limit, in bytes.
@@ -14,11 +16,13 @@ public struct LeakInput: Sendable {
     public var options: AnalysisOptions
 
     public init(
-        profile: HeapProfile?, symbols: SymbolTable = SymbolTable(), memory: [Point] = [], usageBytes: Double? = nil,
+        profile: HeapProfile?, symbols: SymbolTable = SymbolTable(), heap: HeapSurvey? = nil, memory: [Point] = [],
+        usageBytes: Double? = nil,
         limitBytes: Double? = nil, processName: String? = nil, options: AnalysisOptions = .init()
     ) {
         self.profile = profile
         self.symbols = symbols
+        self.heap = heap
         self.memory = memory
         self.usageBytes = usageBytes
         self.limitBytes = limitBytes

@@ -1,3 +1,4 @@
+public import HeapProfile
 public import TimeSeries
 
 /// What the analysis found. Every number is finite.
@@ -16,13 +17,15 @@ public struct LeakReport: Sendable, Codable, Equatable {
     public var process: ProcessSummary
     /// Nil where there was no heap profile.
     public var sampling: SamplingSummary?
+    /// Who holds the heap; nil where it was not read.
+    public var heap: HeapSurvey?
     /// One line for each thing that was cut, dropped or damaged.
     public var warnings: [String]
 
     package init(
         verdict: Verdict, growth: GrowthReport, timeToLimitSeconds: Double? = nil, usageBytes: Double? = nil,
         limitBytes: Double? = nil, suspects: [Suspect] = [], healthy: [SiteSummary] = [], process: ProcessSummary,
-        sampling: SamplingSummary? = nil, warnings: [String] = []
+        sampling: SamplingSummary? = nil, heap: HeapSurvey? = nil, warnings: [String] = []
     ) {
         self.verdict = verdict
         self.growth = growth
@@ -33,6 +36,7 @@ public struct LeakReport: Sendable, Codable, Equatable {
         self.healthy = healthy
         self.process = process
         self.sampling = sampling
+        self.heap = heap
         self.warnings = warnings
     }
 }

@@ -13,7 +13,8 @@ extension LeakReport {
         self.init(
             verdict: Verdict(growth: growth, heap: heap, timeToLimit: time), growth: growth, timeToLimitSeconds: time,
             usageBytes: usage, limitBytes: limit, suspects: heap.suspects, healthy: heap.healthy,
-            process: ProcessSummary(input), sampling: heap.sampling, warnings: losses(input.profile))
+            process: ProcessSummary(input), sampling: heap.sampling, heap: input.heap,
+            warnings: losses(input.profile) + (input.heap?.doubts ?? []))
     }
 }
 

@@ -1,3 +1,4 @@
+import HeapProfile
 import LeakAnalysis
 
 extension Unicode.Scalar {
@@ -34,6 +35,7 @@ extension LeakReport {
         report.process.name = process.name?.escaped()
         report.warnings = warnings.map { $0.escaped() }
         report.suspects = suspects.map { $0.escaped() }
+        report.heap = heap?.escaped()
         for index in healthy.indices {
             report.healthy[index].function = healthy[index].function.escaped()
             report.healthy[index].module = healthy[index].module.escaped()
@@ -55,5 +57,20 @@ extension Suspect {
         }
         for index in evidence.indices { suspect.evidence[index].text = evidence[index].text.escaped() }
         return suspect
+    }
+}
+
+extension HeapSurvey {
+    fileprivate func escaped() -> HeapSurvey {
+        var survey = self
+        for index in roots.indices {
+            survey.roots[index].name = roots[index].name.escaped()
+            survey.roots[index].type = roots[index].type?.escaped()
+            survey.roots[index].module = roots[index].module.escaped()
+            survey.roots[index].container?.kind = roots[index].container?.kind.escaped() ?? ""
+        }
+        for index in types.indices { survey.types[index].name = types[index].name.escaped() }
+        for index in leaks.indices { survey.leaks[index].type = leaks[index].type.escaped() }
+        return survey
     }
 }

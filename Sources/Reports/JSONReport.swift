@@ -1,3 +1,4 @@
+import HeapProfile
 import LeakAnalysis
 
 // The keys are what other programs rely on: add, but never rename. Bytes, seconds, and shares of 0 to 1 throughout.
@@ -18,6 +19,10 @@ extension LeakReport {
             "healthy": .array(healthy.map(\.json)),
             "process": process.json,
             "sampling": sampling?.json ?? .null,
+            "heap": heap?.json ?? .null,
+            "roots": .array((heap?.roots ?? []).map(\.json)),
+            "types": .array((heap?.types ?? []).map(\.json)),
+            "leaks": .array((heap?.leaks ?? []).map(\.json)),
             "warnings": .array(warnings.map(JSONValue.string)),
         ])
     }

@@ -2,9 +2,9 @@ import LeakAnalysis
 
 /// The report for people: whoever reads nothing but the first line knows what to do.
 struct TextReport {
-    private let report: LeakReport
-    private var page: Page
-    private static let column = 10
+    let report: LeakReport
+    var page: Page
+    static let column = 10
 
     init(_ report: LeakReport, page: Page) {
         self.report = report
@@ -21,6 +21,7 @@ struct TextReport {
         writeVerdict()
         writeProcess()
         writeSuspects()
+        if let heap = report.heap { write(heap) }
         writeHealthy()
         writeSampling()
         writeWarnings()

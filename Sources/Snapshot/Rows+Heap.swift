@@ -65,6 +65,7 @@ extension Rows {
         }
         return HeapSurvey.Root(
             kind: kind, name: try columns.text(2), type: try columns.optionalText(3), module: try columns.text(4),
-            thread: thread, retainedBytes: try columns.bits(6), retainedCount: try columns.bits(7), container: container)
+            thread: thread, retainedBytes: try columns.bits(6), retainedCount: try columns.bits(7), container: container
+        )
     }
 }

@@ -115,4 +115,24 @@ import Testing
         #expect(survey.leaks.isEmpty, "\(survey.leaks)")
         #expect(program.end() == 0)
     }
+
+    /// The snapshot holds names, sizes and counts, and no byte of the heap's contents; the program goes on.
+    @Test func theSnapshotHoldsNoContents() throws {
+        let program = try WatchedProgram(
+            """
+            static std::map<std::string, std::string> secrets;
+            static void work() {
+                for (int i = 0; i < 1000; i++)
+                    secrets["user-" + std::to_string(i)] = "the-secret-of-" + std::to_string(i) + "-is-planted-here";
+            }
+            """)
+        let path = program.folder.file("held.heaptide")
+        let taken = try run(Products.heaptide, ["snapshot", "\(program.pid)", "--output", path, "--heap"])
+        #expect(taken.status == 0 && taken.errors == "", "\(taken.errors)")
+        let bytes = String(decoding: contents(of: path), as: UTF8.self)
+        #expect(!bytes.contains("the-secret-of-") && !bytes.contains("user-7"))
+        let report = try run(Products.heaptide, ["analyze", path]).output
+        #expect(report.contains("secrets") && report.contains("of 1,000 entries"), "\(report)")
+        #expect(program.end() == 0)
+    }
 }

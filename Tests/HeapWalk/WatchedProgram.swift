@@ -41,7 +41,8 @@ final class WatchedProgram {
                 return read(0, line, sizeof line) < 0;
             }
             """
-        let program = try compile(source, as: "program.cpp", flags: flags + ["-std=c++17", "-pthread", "-w"], in: folder)
+        let program = try compile(
+            source, as: "program.cpp", flags: flags + ["-std=c++17", "-pthread", "-w"], in: folder)
         process.executableURL = URL(fileURLWithPath: program)
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.standardInput = input

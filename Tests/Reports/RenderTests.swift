@@ -1,3 +1,4 @@
+import HeapProfile
 import LeakAnalysis
 import Testing
 
@@ -6,7 +7,7 @@ import Testing
 @Suite struct RenderTests {
     @Test(arguments: [
         ("leak", SampleReports.leak), ("stable", SampleReports.stable), ("growth", SampleReports.growth),
-        ("unknown", SampleReports.unknown),
+        ("unknown", SampleReports.unknown), ("held", SampleReports.held),
     ])
     func golden(_ name: String, _ report: LeakReport) {
         expectGolden(render(report, as: .text), "\(name).txt")
@@ -19,8 +20,10 @@ import Testing
     }
 
     @Test(arguments: [-5, 0, 40, 72, 100, 200]) func linesFit(_ width: Int) {
-        for line in render(SampleReports.leak, as: .text, width: width).split(separator: "\n") {
-            #expect(line.count <= max(40, width))
+        for report in [SampleReports.leak, SampleReports.held] {
+            for line in render(report, as: .text, width: width).split(separator: "\n") {
+                #expect(line.count <= max(40, width))
+            }
         }
     }
 
@@ -43,6 +46,13 @@ import Testing
             report.suspects[index].stack.append(StackFrame(function: evil, module: evil, file: evil, line: 1))
         }
         for index in report.healthy.indices { report.healthy[index].function = evil }
+        report.heap = SampleReports.held.heap
+        report.heap?.roots[0].name = evil
+        report.heap?.roots[0].type = evil
+        report.heap?.roots[1].module = evil
+        report.heap?.roots[1].container?.kind = evil
+        report.heap?.types[0].name = evil
+        report.heap?.leaks[0].type = evil
         for format in ReportFormat.allCases {
             let scalars = render(report, as: format).unicodeScalars
             #expect(scalars.allSatisfy { $0 == "\n" || !$0.isDangerous })

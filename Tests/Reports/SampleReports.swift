@@ -1,3 +1,4 @@
+import HeapProfile
 import LeakAnalysis
 import TimeSeries
 
@@ -65,6 +66,34 @@ enum SampleReports {
                 interval: 65_536, liveSamples: 3265, sites: 214, liveBytes: 214_000_000, allocatedBytes: 5_400_000_000,
                 freedBytes: 5_186_000_000, probeTimeShare: 0.0012),
             warnings: ["stacks that were cut, their outermost frames missing: 2"])
+    }
+
+    /// With the heap itself read.
+    static var held: LeakReport {
+        var report = growth
+        var heap = HeapSurvey(blockCount: 91_023, bytes: 88_000_000, sharedBytes: 4_000_000, pause: 0.163)
+        heap.roots = [
+            .init(
+                kind: .global, name: "static UserActivityTracker.eventCache", type: "[String : [Event]]",
+                module: "/opt/payments/payments", retainedBytes: 70_000_000, retainedCount: 80_123,
+                container: .init(kind: "Dictionary", count: 75_012, capacity: 98_304)),
+            .init(
+                kind: .threadLocal, name: "recent", module: "/opt/payments/payments", thread: 4713,
+                retainedBytes: 5_000_000, retainedCount: 5001, container: .init(kind: "Array", count: 1, capacity: nil)),
+            .init(kind: .stack, name: "", thread: 4714, retainedBytes: 800_000, retainedCount: 7),
+            .init(kind: .threadLocal, name: "", thread: 4714, retainedBytes: 80, retainedCount: 1),
+        ]
+        heap.types = [
+            .init(name: "payments.Event", count: 80_000, shallowBytes: 8_000_000, retainedBytes: 69_000_000),
+            .init(name: "40 bytes", count: 1, shallowBytes: 40, retainedBytes: 40),
+        ]
+        heap.leaks = [
+            .init(type: "Session", bytes: 4096, count: 3, isCycle: true),
+            .init(type: "Session", bytes: 4096, count: 3, isCycle: true),
+            .init(type: "7784 bytes", bytes: 7784, count: 1, isCycle: false),
+        ]
+        report.heap = heap
+        return report
     }
 
     static var stable: LeakReport {

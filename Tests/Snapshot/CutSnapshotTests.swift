@@ -45,9 +45,9 @@ import Testing
         #expect((opened.first ?? .max) < 80_000)
         #expect(
             warnings == [
-                " the allocation sites, the live samples, the memory history, the symbols",
-                " the live samples, the memory history, the symbols", " the memory history, the symbols",
-                " the symbols",
+                " the allocation sites, the live samples, the memory history, the symbols, who holds the heap",
+                " the live samples, the memory history, the symbols, who holds the heap",
+                " the memory history, the symbols, who holds the heap", " the symbols, who holds the heap",
             ])
     }
 

@@ -21,6 +21,7 @@ func sampleContents(sites: Int = 40, samples: Int = 400, seed: UInt64 = 1) -> Sn
         if index % 2 != 0 { point.heapLiveBytes = UInt64(index) }
         contents.history.append(point)
     }
+    contents.heap = sampleHeap()
     contents.alerts = [Alert(time: 1.7e9, kind: "growth", text: "it's growing; DROP TABLE site")]
     let addresses = Set(profile.sites.flatMap(\.stack)).sorted { ($0.module, $0.offset) < ($1.module, $1.offset) }
     for (index, address) in addresses.enumerated() where index % 4 != 0 {
@@ -32,6 +33,24 @@ func sampleContents(sites: Int = 40, samples: Int = 400, seed: UInt64 = 1) -> Sn
         contents.symbols.frames[address] = Array([full, full, bare].suffix(1 + index % 3))
     }
     return contents
+}
+
+private func sampleHeap() -> HeapSurvey {
+    var heap = HeapSurvey(
+        blockCount: 12, bytes: .max, sharedBytes: 3, pause: 0.25, doubts: ["a list of free chunks is broken"])
+    heap.roots = [
+        .init(
+            kind: .global, name: "static Tracker.cache", type: "[String : [Event]]", module: "/opt/service",
+            retainedBytes: .max, retainedCount: 11,
+            container: .init(kind: "Dictionary", count: 75_012, capacity: 98_304)),
+        .init(kind: .threadLocal, name: "", thread: 77, retainedBytes: 8, retainedCount: 1),
+        .init(
+            kind: .stack, name: "", thread: 78, retainedBytes: 7, retainedCount: 1,
+            container: .init(kind: "std::map or set", count: 2)),
+    ]
+    heap.types = [.init(name: "app::Event; DROP TABLE type", count: 9, shallowBytes: 900, retainedBytes: 9000)]
+    heap.leaks = [.init(type: "Ring", bytes: 2048, count: 2, isCycle: true)]
+    return heap
 }
 
 func sampleProfile(sites: Int, samples: Int, random: inout SplitMix64) -> HeapProfile {
@@ -82,6 +101,7 @@ func writeSnapshot(_ contents: SnapshotContents, to path: String, finishing: Boo
     if let profile = contents.profile { try writer.write(profile: profile) }
     try writer.write(history: contents.history, alerts: contents.alerts)
     try writer.write(symbols: contents.symbols)
+    if let heap = contents.heap { try writer.write(heap: heap) }
     if finishing { try writer.finish() }
 }
 
@@ -112,4 +132,5 @@ func isPart(_ contents: SnapshotContents, of whole: SnapshotContents) -> Bool {
         && contents.history == (text.contains("the memory history") ? [] : whole.history)
         && contents.alerts == (text.contains("the memory history") ? [] : whole.alerts)
         && contents.symbols == (text.contains("the symbols") ? SymbolTable() : whole.symbols)
+        && (contents.heap == nil || contents.heap == whole.heap)
 }

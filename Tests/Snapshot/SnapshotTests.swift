@@ -47,6 +47,7 @@ import Testing
             try writer.write(profile: #require(contents.profile))
             try writer.write(history: contents.history, alerts: contents.alerts)
             try writer.write(symbols: contents.symbols)
+            try writer.write(heap: #require(contents.heap))
         }
         try writer.finish()
         #expect(try SnapshotReader.read(path: path) == second)
