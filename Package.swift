@@ -132,7 +132,12 @@ let package = Package(
             name: "TestSupport", dependencies: ["CHeapLedger", "HeapProfile"], path: "Tests/TestSupport",
             swiftSettings: strict),
         tests("HeapGraph", ["HeapGraph", "TestSupport"]),
-        tests("HeapWalk", ["CHeapLedger", "HeapLedger", "HeapProfile", "HeapWalk", "Symbolication", "TestSupport"]),
+        tests(
+            "HeapWalk",
+            [
+                "CHeapLedger", "HeapGraph", "HeapLedger", "HeapProfile", "HeapWalk", "RemoteProcess", "Symbolication",
+                "TestSupport",
+            ]),
         tests("TimeSeries", ["TimeSeries", "TestSupport"]),
         tests("LeakAnalysis", ["LeakAnalysis", "HeapProfile", "TimeSeries", "TestSupport"]),
         tests("Reports", ["HeapProfile", "LeakAnalysis", "Reports", "TestSupport", "TimeSeries"], exclude: ["Golden"]),

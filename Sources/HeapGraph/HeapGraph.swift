@@ -11,9 +11,6 @@ public struct HeapGraph: Sendable {
     public var nodeCount: Int { firstEdge.count - 1 }
     public var edgeCount: Int { targets.count }
 
-    /// The nodes that `node` points to. Complexity: O(1).
-    public func targets(of node: UInt32) -> ContiguousArray<UInt32>.SubSequence { targets[edges(of: node)] }
-
     func edges(of node: UInt32) -> Range<Int> { Int(firstEdge[Int(node)])..<Int(firstEdge[Int(node) + 1]) }
 }
 
@@ -63,16 +60,6 @@ public struct HeapRoots: Sendable {
         }
         firstEdge = first
         self.targets = all
-    }
-
-    public func targets(of root: Int) -> ContiguousArray<UInt32>.SubSequence {
-        targets[Int(firstEdge[root])..<Int(firstEdge[root + 1])]
-    }
-
-    /// The same roots without edges to what `reached` holds already: a tier of roots that only explain what the tiers
-    /// before do not. One stray word on a stack would otherwise take a whole collection from the global that owns it.
-    public func excluding(_ reached: NodeSet) -> HeapRoots {
-        HeapRoots((0..<count).map { targets(of: $0).filter { !reached.contains($0) } })
     }
 }
 

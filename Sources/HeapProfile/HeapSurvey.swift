@@ -34,6 +34,8 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
     public struct Root: Sendable, Equatable, Codable {
         public enum Kind: String, Sendable, Codable {
             case global, threadLocal, stack, register
+            /// Memory that the program or the loader mapped for itself.
+            case mapping
         }
 
         public var kind: Kind

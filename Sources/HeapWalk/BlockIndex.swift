@@ -52,6 +52,17 @@ struct BlockIndex {
         return found.address <= address && address < found.end ? block : nil
     }
 
+    /// The blocks that begin in `range`, with the headers before them.
+    func blocks(in range: Range<UInt64>) -> [Range<UInt64>] {
+        var low = 0
+        var high = blocks.count
+        while low < high {
+            let middle = (low + high) / 2
+            if blocks[middle].address < range.lowerBound { low = middle + 1 } else { high = middle }
+        }
+        return blocks[low...].prefix { $0.address < range.upperBound }.map { $0.address - 16..<$0.end }
+    }
+
     private func stretch(at address: UInt64) -> Stretch? {
         var low = 0
         var high = stretches.count

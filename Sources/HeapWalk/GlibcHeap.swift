@@ -104,6 +104,7 @@ struct GlibcHeap<Source: MemorySource> {
             }
         }
         mappedChunks(beside: heaps, &walk)
+        walk.inventory.heaps = heaps.sorted { $0.lowerBound < $1.lowerBound }
         walk.inventory.blocks.sort { $0.address < $1.address }
         for arena in arenas() { walk.leaveOutFastBins(of: arena) }
         walk.leaveOutCached()

@@ -7,6 +7,8 @@ package struct HeapBlock: Equatable {
 /// All blocks in use, by address.
 package struct HeapInventory {
     package var blocks: ContiguousArray<HeapBlock> = []
+    /// What the allocator got from the kernel to cut up, by address.
+    package var heaps: [Range<UInt64>] = []
     /// Memory that the allocator itself keeps its books in: nothing in it holds anything.
     package var bookkeeping: [Range<UInt64>] = []
     /// What could not be checked or did not agree, one line each; empty for a sound inventory.

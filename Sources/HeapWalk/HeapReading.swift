@@ -28,5 +28,6 @@ struct HeapRoot {
     var targets: [UInt32] = []
     var container: HeapSurvey.Container?
 
-    var isWeak: Bool { kind == .stack || kind == .register }
+    /// Without a name: it only explains what nothing named leads to.
+    var isWeak: Bool { kind == .stack || kind == .register || kind == .mapping }
 }

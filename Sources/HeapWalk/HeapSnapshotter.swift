@@ -28,7 +28,7 @@ package enum HeapSnapshotter {
             let (graph, firstWords) = scan.graph()
             var reader = TypeReader(memory, map)
             let types = ContiguousArray(zip(inventory.blocks, firstWords).map { reader.type($1, size: $0.size) })
-            var finder = RootFinder(scan, memory, map, excluded: inventory.bookkeeping, symbols: symbols)
+            var finder = RootFinder(scan, memory, map, inventory, symbols: symbols)
             finder.find(stopped)
             let containers = ContainerReader(
                 memory: memory, index: scan.index, firstWords: firstWords, types: types, typeNames: reader.names)

@@ -30,12 +30,16 @@ extension HeapSurvey {
     }
 
     /// What stacks and registers hold counts only as far as nothing named leads to it: one stray word on a stack must not
-    /// take a collection from the global that owns it.
+    /// take a collection from the global that owns it. Of several stacks that lead to one place the first has it.
     private static func tiers(_ reading: HeapReading) -> HeapRoots {
         let strong = HeapRoots(reading.roots.lazy.map { $0.isWeak ? [] : $0.targets })
-        let reached = reading.graph.reachable(from: strong)
-        return HeapRoots(
-            reading.roots.lazy.map { $0.isWeak ? $0.targets.filter { !reached.contains($0) } : $0.targets })
+        var reached = reading.graph.reachable(from: strong)
+        var targets = reading.roots.map(\.targets)
+        for (number, root) in reading.roots.enumerated() where root.isWeak {
+            targets[number] = root.targets.filter { !reached.contains($0) }
+            reached = reading.graph.reachable(from: HeapRoots([targets[number]]), known: reached)
+        }
+        return HeapRoots(targets)
     }
 
     private static func types(

@@ -7,20 +7,19 @@ struct RootFinder<Source: MemorySource> {
     private let scan: HeapScan<Source>
     private let memory: RemoteMemory
     private let map: MemoryMap
-    private let excluded: [Range<UInt64>]
+    private let inventory: HeapInventory
     /// Of each module, its variables by address.
     private let symbols: (_ path: String) -> [DataSymbol]
     private(set) var roots: [HeapRoot] = []
 
-    /// - Parameter excluded: ranges that hold nothing.
     init(
-        _ scan: HeapScan<Source>, _ memory: RemoteMemory, _ map: MemoryMap, excluded: [Range<UInt64>],
+        _ scan: HeapScan<Source>, _ memory: RemoteMemory, _ map: MemoryMap, _ inventory: HeapInventory,
         symbols: @escaping (_ path: String) -> [DataSymbol]
     ) {
         self.scan = scan
         self.memory = memory
         self.map = map
-        self.excluded = excluded
+        self.inventory = inventory
         self.symbols = symbols
     }
 
@@ -31,10 +30,30 @@ struct RootFinder<Source: MemorySource> {
         let own = images.first { $0.path == program }
         var pointers: Set<UInt64> = []
         for thread in stopped.threads {
-            roots(of: thread, own)
             if let registers = try? thread.registers() { pointers.insert(registers.rsp) }
         }
+        mappings(images, pointers)
+        for thread in stopped.threads { roots(of: thread, own) }
         endedThreads(pointers)
+    }
+
+    /// What the program mapped without the allocator, and the loader for its own lists: all that is no heap, no chunk, no
+    /// stack and no module's data.
+    private mutating func mappings(_ images: [RemoteImage], _ pointers: Set<UInt64>) {
+        let data = images.flatMap(\.segments).filter { $0.type == 1 && $0.isWritable && $0.size < 1 << 40 }
+            .map { $0.start..<$0.start &+ $0.size }
+        for (before, mapping) in zip(map.mappings, map.mappings.dropFirst())
+        where mapping.isReadable && mapping.isWritable && mapping.path.isEmpty && mapping.end - mapping.start < 1 << 30
+            && !(before.end == mapping.start && !before.isReadable) && !pointers.contains(where: mapping.contains)
+            && !inventory.heaps.contains(where: { $0.overlaps(mapping.start..<mapping.end) })
+        {
+            let whole = mapping.start..<mapping.end
+            let known = data.filter { $0.overlaps(whole) } + scan.index.blocks(in: whole)
+            for gap in whole.gaps(between: known.sorted { $0.lowerBound < $1.lowerBound }) {
+                let held = scan.targets(in: gap).map(\.block)
+                if !held.isEmpty { roots.append(HeapRoot(kind: .mapping, address: gap.lowerBound, targets: held)) }
+            }
+        }
     }
 
     /// libc keeps the stacks of threads that have ended, and at their ends the records with what belongs to them.
@@ -56,7 +75,7 @@ struct RootFinder<Source: MemorySource> {
         for segment in image.segments
         where segment.type == 1 && segment.isWritable && segment.start < 1 << 47 && segment.size < 1 << 40 {
             let found = scan.targets(in: segment.start..<segment.start + segment.size).filter { word in
-                !excluded.contains { $0.contains(word.address) }
+                !inventory.bookkeeping.contains { $0.contains(word.address) }
             }
             guard !found.isEmpty else { continue }
             let symbols = names ?? self.symbols(image.path).filter { !$0.isThreadLocal }
@@ -146,8 +165,24 @@ struct RootFinder<Source: MemorySource> {
         if mapping.contains(registers.fs_base), registers.fs_base > low {
             end = locals?.lowerBound ?? record.lowerBound
         }
-        let held = scan.targets(in: low..<max(low, end)).map(\.block)
+        // A neighbour may share the mapping with the stack.
+        let behind = mapping.contains(record.upperBound) ? record.upperBound..<mapping.end : end..<end
+        let held = (scan.targets(in: low..<max(low, end)) + scan.targets(in: behind)).map(\.block)
         guard !held.isEmpty else { return }
         roots.append(HeapRoot(kind: .stack, address: registers.rsp, thread: thread.id, targets: held))
+    }
+}
+
+extension Range<UInt64> {
+    /// What of it none of `parts` covers; they are in the order of their beginnings.
+    func gaps(between parts: [Range<UInt64>]) -> [Range<UInt64>] {
+        var gaps: [Range<UInt64>] = []
+        var at = lowerBound
+        for part in parts where part.upperBound > at {
+            if part.lowerBound > at { gaps.append(at..<Swift.min(part.lowerBound, upperBound)) }
+            at = part.upperBound
+            if at >= upperBound { return gaps }
+        }
+        return gaps + [at..<upperBound]
     }
 }

@@ -67,6 +67,7 @@ extension HeapSurvey.Root {
         switch kind {
         case .stack: "stack"
         case .register: "registers"
+        case .mapping: "memory that was mapped without the allocator"
         case .global, .threadLocal:
             (name.isEmpty ? "without a name" : name) + (type.map { " : \($0)" } ?? "")
                 + (kind == .threadLocal ? ", thread-local" : "")

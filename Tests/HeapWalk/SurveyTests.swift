@@ -116,6 +116,22 @@ import Testing
         #expect(program.end() == 0)
     }
 
+    /// A program may keep its pointers in memory that it mapped by itself.
+    @Test func whatMappedMemoryHoldsIsNoLeak() throws {
+        let program = try WatchedProgram(
+            """
+            #include <sys/mman.h>
+            static void work() {
+                // Known by nobody but the kernel.
+                void **room = (void **)mmap(nullptr, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                for (int i = 0; i < 100; i++) room[7 * i] = malloc(7777);
+            }
+            """)
+        let survey = try survey(program)
+        #expect(survey.leaks.isEmpty, "\(survey.leaks)")
+        #expect(survey.roots.contains { $0.kind == .mapping && $0.retainedCount >= 100 })
+    }
+
     /// The snapshot holds names, sizes and counts, and no byte of the heap's contents; the program goes on.
     @Test func theSnapshotHoldsNoContents() throws {
         let program = try WatchedProgram(

@@ -1,0 +1,89 @@
+import HeapGraph
+import RemoteProcess
+import TestSupport
+import Testing
+
+@testable import HeapWalk
+
+/// A copy of a process's memory, of which bytes can be changed.
+private struct CopiedMemory: MemorySource {
+    var pieces: [(start: UInt64, bytes: [UInt8])]
+
+    func copy(_ address: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+        guard let piece = pieces.first(where: { address >= $0.start && address - $0.start < UInt64($0.bytes.count) })
+        else { return 0 }
+        let offset = Int(address - piece.start)
+        let count = min(buffer.count, piece.bytes.count - offset)
+        piece.bytes.withUnsafeBytes {
+            buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[offset..<offset + count]))
+        }
+        return count
+    }
+}
+
+/// Memory is whatever a program left there: nothing in it may crash, hang or lead out of it.
+@Suite struct CorruptedHeapTests {
+    private static let program = """
+        static std::map<std::string, std::vector<int>> table;
+        static std::atomic<int> ready;
+        static void work() {
+            for (int i = 0; i < 300; i++) table[std::to_string(i)].resize(i);
+            for (int i = 0; i < 2; i++)
+                std::thread([] {
+                    for (int i = 0; i < 300; i++) { void *p = malloc(i * 3); if (i % 3) free(p); }
+                    ready++;
+                    for (;;) pause();
+                }).detach();
+            while (ready < 2) usleep(1000);
+            malloc(400000);
+        }
+        """
+
+    @Test func anyByteMayBeWrong() throws {
+        let program = try WatchedProgram(Self.program)
+        let stopped = try StoppedProcess(program.pid)
+        let map = try #require(MemoryMap(of: program.pid))
+        let memory = RemoteMemory(pid: program.pid)
+        let version = try #require(glibcVersion(memory, map))
+        var copy = CopiedMemory(pieces: [])
+        for mapping in map.mappings where mapping.isWritable && mapping.end - mapping.start < 64 << 20 {
+            let bytes = memory.read(mapping.start, Int(mapping.end - mapping.start))
+            if let bytes { copy.pieces.append((mapping.start, bytes)) }
+        }
+        stopped.letGo()
+        let whole = try GlibcHeap(copy, map, version: version).inventory()
+        #expect(whole.blocks.count > 590, "\(whole.blocks.count)")
+        #expect(whole.doubts.isEmpty, "\(whole.doubts)")
+        // Where the allocator's own words are: libc's data, the heap, the arenas' beginnings.
+        let heaps = whole.heaps.map(\.lowerBound)
+        var read = 0
+        for seed in 1...400 as ClosedRange<UInt64> {
+            var random = SplitMix64(seed: seed)
+            var damaged = copy
+            for _ in 0..<Int.random(in: 1...40, using: &random) {
+                let piece = Int.random(in: 0..<damaged.pieces.count, using: &random)
+                let isHeap = heaps.contains(damaged.pieces[piece].start)
+                let room = min(damaged.pieces[piece].bytes.count, isHeap ? 100_000 : 1 << 20)
+                let offset = Int.random(in: 0..<room, using: &random)
+                damaged.pieces[piece].bytes[offset] = UInt8.random(in: 0...255, using: &random)
+            }
+            do throws(HeapWalkError) {
+                let inventory = try GlibcHeap(damaged, map, version: version).inventory()
+                let graph = HeapScan(damaged, BlockIndex(inventory.blocks)).graph().graph
+                #expect(graph.nodeCount == inventory.blocks.count)
+                read += 1
+            } catch {
+                #expect(!error.description.contains("\n"))
+            }
+        }
+        // Most damage is to what programs keep in their blocks, which is theirs.
+        #expect(read > 50)
+    }
+
+    @Test func gapsBetweenParts() {
+        #expect((0..<10).gaps(between: []) == [0..<10])
+        #expect((10..<20).gaps(between: [5..<12, 14..<15, 14..<16, 19..<30]) == [12..<14, 16..<19])
+        #expect((10..<20).gaps(between: [0..<20]) == [])
+        #expect((10..<20).gaps(between: [0..<10, 20..<30]) == [10..<20])
+    }
+}
