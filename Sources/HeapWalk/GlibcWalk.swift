@@ -59,7 +59,9 @@ struct GlibcWalk<Source: MemorySource>: ~Copyable {
     /// The caches of the threads are blocks like others. What looks like one and is not would have to hold pointers to
     /// blocks of the right size in each place.
     mutating func leaveOutCached() {
-        for (index, block) in inventory.blocks.enumerated() where block.size == GlibcLayout.cacheChunk - 8 {
+        // A chunk may have been given out with the 16 bytes behind it, which were too few for another one.
+        let sizes = GlibcLayout.cacheChunk - 8...GlibcLayout.cacheChunk + 8
+        for (index, block) in inventory.blocks.enumerated() where sizes.contains(block.size) {
             guard let cached = cached(by: block) else { continue }
             free.formUnion(cached)
             free.insert(index)
