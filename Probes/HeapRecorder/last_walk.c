@@ -41,13 +41,14 @@ static bool holds(const hr_walked *frame, const hr_registers *at)
     return !frame->bp_at || (is_inherited ? at->bp : word(frame->bp_at)) == frame->bp;
 }
 
-/* The outermost frame, counted from `old`, that cannot be believed for what was read there; −1: all are as they were. */
-static int32_t outermost_change(const hr_walked *old, uint32_t count, const hr_registers *at)
+/* The first of these frames that is not as it was; `count`: all are. None is looked at before those below it are known to
+ * lead there: what lies where they used to be may be gone. */
+static uint32_t first_change(const hr_walked *old, uint32_t count, const hr_registers *at)
 {
-    int32_t changed = holds(&old[0], at) ? -1 : 0;
-    for (uint32_t i = 1; i < count; i++)
-        changed = word(old[i].sp - 8) == old[i].ip && holds(&old[i], at) ? changed : (int32_t)i;
-    return changed;
+    uint32_t i = 0;
+    while (i < count && (i == 0 || word(old[i].sp - 8) == old[i].ip) && holds(&old[i], at))
+        i++;
+    return i;
 }
 
 /* The walk under way, continued by the old one's end, is the last walk from now on. */
@@ -71,14 +72,14 @@ uint32_t hr_last_walk_rejoin(
     uint32_t count = last->count - last->cursor;
     if (count > room || at->sp < hr_stack_known.low || old[count - 1].sp > hr_stack_known.high)
         return 0;
-    int32_t changed = outermost_change(old, count, at);
-    if (changed >= 0) {
-        last->cursor += (uint32_t)changed + 1;
+    uint32_t changed = first_change(old, count, at);
+    if (changed < count) {
+        last->cursor += changed ? changed : 1;
         return 0;
     }
     for (uint32_t i = 0; i < count; i++)
         frames[i] = old[i].ip;
-    if (depth > FEW)
+    if (depth > FEW && !at->is_odd)
         graft(last, old, count, at, depth);
     return count;
 }

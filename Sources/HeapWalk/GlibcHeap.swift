@@ -34,8 +34,7 @@ struct GlibcHeap<Source: MemorySource> {
         guard let found, found.score >= Self.whole else {
             throw HeapWalkError(
                 .foreignAllocator,
-                "the process does not use glibc's allocator: run it with the probe and every allocation recorded "
-                    + "(`heaptide run --interval 1`)")
+                "the process does not use glibc's allocator, whose heap alone can be read: take the snapshot without --heap")
         }
         mainArena = found.arena
         self.base = base

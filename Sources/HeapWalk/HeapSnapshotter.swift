@@ -19,6 +19,7 @@ package enum HeapSnapshotter {
     package static func survey(
         _ pid: Int32, symbols: @escaping (_ path: String) -> [DataSymbol]
     ) throws(HeapWalkError) -> HeapSurvey {
+        let known = Self.preloaded(pid, symbols)
         let clock = ContinuousClock()
         var pause = Duration.zero
         let reading = try whole(pid) { (stopped, memory, map, inventory) in
@@ -28,7 +29,7 @@ package enum HeapSnapshotter {
             let (graph, firstWords) = scan.graph()
             var reader = TypeReader(memory, map)
             let types = ContiguousArray(zip(inventory.blocks, firstWords).map { reader.type($1, size: $0.size) })
-            var finder = RootFinder(scan, memory, map, inventory, symbols: symbols)
+            var finder = RootFinder(scan, memory, map, inventory) { known[$0] ?? symbols($0) }
             finder.find(stopped)
             let containers = ContainerReader(
                 memory: memory, index: scan.index, firstWords: firstWords, types: types, typeNames: reader.names)
@@ -43,6 +44,14 @@ package enum HeapSnapshotter {
         }
         return HeapSurvey(
             reading, pause: Double(pause.components.seconds) + Double(pause.components.attoseconds) / 1e18)
+    }
+
+    /// Symbol tables take longer to read than heaps: nobody has to wait for them.
+    private static func preloaded(
+        _ pid: Int32, _ symbols: (_ path: String) -> [DataSymbol]
+    ) -> [String: [DataSymbol]] {
+        let paths = Set((MemoryMap(of: pid)?.images ?? []).map(\.path))
+        return Dictionary(uniqueKeysWithValues: paths.map { ($0, symbols($0)) })
     }
 
     /// `body` while the process stands still and its heap is whole.

@@ -151,4 +151,16 @@ import Testing
         #expect(report.contains("secrets") && report.contains("of 1,000 entries"), "\(report)")
         #expect(program.end() == 0)
     }
+
+    @Test func whatCannotBeReadIsSaidInOneLine() throws {
+        let program = try WatchedProgram(
+            "static void work() { malloc(1); }",
+            environment: ["LD_PRELOAD": "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2"])
+        let path = program.folder.file("held.heaptide")
+        let taken = try run(Products.heaptide, ["snapshot", "\(program.pid)", "--output", path, "--heap"])
+        #expect(taken.status == 3)
+        #expect(taken.errors.contains("does not use glibc's allocator") && taken.errors.split(separator: "\n").count == 1)
+        #expect(contents(of: path).isEmpty && contents(of: path + ".partial").isEmpty)
+        #expect(program.end() == 0)
+    }
 }

@@ -50,7 +50,7 @@ static inline bool hr_last_walk_note(hr_last_walk *last, const hr_registers *at,
         fresh[depth] = (hr_walked){.ip = at->ip, .sp = at->sp, .bp_at = at->bp_at, .bp = at->bp};
     while (last->cursor < last->count && old[last->cursor].sp < at->sp)
         last->cursor++;
-    return last->cursor < last->count && old[last->cursor].sp == at->sp && old[last->cursor].ip == at->ip;
+    return last->cursor < last->count && old[last->cursor].sp == at->sp && old[last->cursor].ip == at->ip && !at->exact;
 }
 
 #endif
