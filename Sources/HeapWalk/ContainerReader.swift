@@ -33,7 +33,8 @@ struct ContainerReader {
             "Swift._ContiguousArrayStorage": "Array", "Swift._DictionaryStorage": "Dictionary",
             "Swift._SetStorage": "Set",
         ]
-        guard let kind = kinds[typeNames[Int(types[Int(block)])]],
+        let type = typeNames[Int(types[Int(block)])].prefix { $0 != "<" }
+        guard let kind = kinds[String(type)],
             case let words = memory.words(index.blocks[Int(block)].address + 16, 2), words.count == 2
         else { return nil }
         let capacity = kind == "Array" ? words[1] >> 1 : words[1]

@@ -34,7 +34,8 @@ struct GlibcHeap<Source: MemorySource> {
         guard let found, found.score >= Self.whole else {
             throw HeapWalkError(
                 .foreignAllocator,
-                "the process does not use glibc's allocator, whose heap alone can be read: take the snapshot without --heap")
+                "the process does not use glibc's allocator, whose heap alone can be read: take the snapshot without --heap"
+            )
         }
         mainArena = found.arena
         self.base = base

@@ -25,7 +25,10 @@ struct HeapScan<Source: MemorySource> {
             window.forEachPiece(of: block.address..<block.address + block.size) { words in
                 first = first ?? words[0]
                 for word in words {
-                    if let target = index.block(at: word), target != UInt32(node) { builder.addEdge(to: target) }
+                    guard let target = index.block(at: word) else { continue }
+                    // A pointer of a block into its own midst is how lists and short strings are made; one to its
+                    // beginning is a reference to itself.
+                    if target != UInt32(node) || word == block.address { builder.addEdge(to: target) }
                 }
             }
             firstWords.append(first ?? 0)

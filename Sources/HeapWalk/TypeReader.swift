@@ -72,11 +72,37 @@ struct TypeReader {
     private func swift(_ metadata: UInt64) -> String? {
         guard let kind = memory.word(metadata) else { return nil }
         switch kind {
-        case 0: return descriptor(memory.word(metadata + 40))
+        case 0: return named(descriptor: memory.word(metadata + 40), metadata)
         case 0x400: return "Swift closure context or box"
         case 0x500: return "Swift generic box"
         case 0x501: return "Swift error"
         case 0x502: return "Swift task"
+        default: return nil
+        }
+    }
+
+    /// With the types that a generic class was made for.
+    private func named(descriptor address: UInt64?, _ metadata: UInt64) -> String? {
+        guard let address, let name = descriptor(address) else { return nil }
+        guard let words = memory.read(address, 44), RemoteProcess.number(words, at: 0, size: 4) & 0x80 != 0 else {
+            return name
+        }
+        let positive = RemoteProcess.number(words, at: 28, size: 4)
+        let immediate = RemoteProcess.number(words, at: 32, size: 4)
+        guard positive < 4096, immediate <= positive else { return name }
+        let first = metadata + 8 * (positive - immediate)
+        let count: UInt64 = name == "Swift._DictionaryStorage" ? 2 : 1
+        let arguments = (0..<count).compactMap { memory.word(first + 8 * $0).flatMap(argument) }
+        return arguments.count == Int(count) ? "\(name)<\(arguments.joined(separator: ", "))>" : name
+    }
+
+    /// The name of a type by its metadata: a class, a structure or an enumeration, of generic ones without arguments.
+    private func argument(_ metadata: UInt64) -> String? {
+        guard metadata & 7 == 0, isReadable(metadata), let kind = memory.word(metadata) else { return nil }
+        switch kind {
+        case 0: return descriptor(memory.word(metadata + 40))
+        case 0x200, 0x201, 0x202: return descriptor(memory.word(metadata + 8))
+        case 0x303: return "AnyObject"  // arrays of objects share one storage class
         default: return nil
         }
     }

@@ -152,6 +152,44 @@ import Testing
         #expect(program.end() == 0)
     }
 
+    /// Classes, generic storage, collections and a retain cycle, by the Swift runtime's own metadata.
+    @Test func swiftPrograms() throws {
+        let folder = TemporaryFolder()
+        let source = """
+            final class Node { var name = "a name that needs storage \\(Int.random(in: 0..<9))"; var run: (() -> Void)? }
+            final class Registry { var byName: [String: Node] = [:]; var tags: Set<String> = [] }
+            enum Store { nonisolated(unsafe) static var registry = Registry(); nonisolated(unsafe) static var list: [Int] = [] }
+            @inline(never) func fill() {
+                for i in 0..<2000 {
+                    Store.registry.byName["node number \\(i) of a long name"] = Node()
+                    Store.registry.tags.insert("a tag that is long enough \\(i)")
+                }
+                Store.list = Array(repeating: 7, count: 5000)
+            }
+            @inline(never) func leak() { for _ in 0..<30 { let a = Node(), b = Node(); a.run = { b.name += "x" }; b.run = { a.name += "y" } } }
+            leak()
+            fill()
+            print("ready")
+            fflush(stdout)
+            _ = readLine()
+            """
+        write(Array(("import Glibc\n" + source).utf8), to: folder.file("main.swift"))
+        let compiler = try #require(findProgram("swiftc"))
+        let built = try run(compiler, ["-O", "-o", folder.file("program"), folder.file("main.swift")])
+        #expect(built.status == 0, "\(built.errors)")
+        let program = try WatchedProgram(running: folder.file("program"))
+        let survey = try survey(program)
+        #expect(survey.roots.first?.name == "static Store.registry" && survey.roots.first?.type == "program.Registry")
+        let list = survey.roots.first { $0.name == "static Store.list" }
+        #expect(list?.type == "[Int]" || list?.type == "Array<Int>")
+        #expect(list?.container == .init(kind: "Array", count: 5000, capacity: list?.container?.capacity))
+        #expect(survey.types.first { $0.name == "program.Node" }?.count == 2060)
+        #expect(survey.types.contains { $0.name == "Swift._DictionaryStorage<Swift.String, program.Node>" })
+        #expect(survey.types.contains { $0.name == "Swift._SetStorage<Swift.String>" })
+        #expect(survey.leaks.count == 30 && survey.leaks.allSatisfy { $0.isCycle && $0.type == "program.Node" })
+        #expect(program.end() == 0)
+    }
+
     @Test func whatCannotBeReadIsSaidInOneLine() throws {
         let program = try WatchedProgram(
             "static void work() { malloc(1); }",
@@ -159,7 +197,8 @@ import Testing
         let path = program.folder.file("held.heaptide")
         let taken = try run(Products.heaptide, ["snapshot", "\(program.pid)", "--output", path, "--heap"])
         #expect(taken.status == 3)
-        #expect(taken.errors.contains("does not use glibc's allocator") && taken.errors.split(separator: "\n").count == 1)
+        #expect(
+            taken.errors.contains("does not use glibc's allocator") && taken.errors.split(separator: "\n").count == 1)
         #expect(contents(of: path).isEmpty && contents(of: path + ".partial").isEmpty)
         #expect(program.end() == 0)
     }

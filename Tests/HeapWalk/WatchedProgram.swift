@@ -43,6 +43,13 @@ final class WatchedProgram {
             """
         let program = try compile(
             source, as: "program.cpp", flags: flags + ["-std=c++17", "-pthread", "-w"], in: folder)
+        try start(program, environment)
+    }
+
+    /// Any program that prints a line `ready` and then waits for the end of its input.
+    init(running program: String) throws { try start(program, [:]) }
+
+    private func start(_ program: String, _ environment: [String: String]) throws {
         process.executableURL = URL(fileURLWithPath: program)
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.standardInput = input
