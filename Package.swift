@@ -115,7 +115,8 @@ let package = Package(
             "Agent",
             [
                 "AgentCore", "Attach", "CLinux", "HeapLedger", "HeapProfile", "HeapWalk", "Inspection", "LeakAnalysis",
-                "LinuxMemory", "Snapshot", "Symbolication", "TimeSeries", httpClient, logging, nio, nioHTTP1,
+                "LinuxMemory", "RemoteProcess", "Snapshot", "Symbolication", "TimeSeries", httpClient, logging, nio,
+                nioHTTP1,
             ]),
         .executableTarget(
             name: "heaptide",

@@ -23,6 +23,14 @@ hr_last_walk *hr_last_walk_take(void)
     return last;
 }
 
+void hr_last_walks_forget(void)
+{
+    for (uint32_t i = 0; i < THREADS; i++) {
+        walks[i].count = 0;
+        hr_last_walk_return(&walks[i]);
+    }
+}
+
 void hr_last_walk_return(hr_last_walk *last) { __atomic_store_n(&last->is_busy, 0, __ATOMIC_RELEASE); }
 
 void hr_last_walk_replace(hr_last_walk *last, uint32_t depth)

@@ -1,5 +1,6 @@
 /* The sampled path, and the recorder's phases. */
 #define _GNU_SOURCE
+#include "last_walk.h"
 #include "recorder_internal.h"
 
 #include <errno.h>
@@ -55,12 +56,16 @@ void hr_configure(const hr_config *config)
 
 const char *hr_ledger_path(void) { return hr_ledger_now.header ? hr_ledger_now.path : ""; }
 
+/* Of a program that was detached before it is not known how it ended. */
 static void mark(uint32_t state)
 {
     if (__atomic_load_n(&fork_page.phase, __ATOMIC_ACQUIRE) != RECORDING || hr_ledger_now.pid != getpid())
         return;
-    HR_STORE(hr_ledger_now.header->last_write_ns, hr_now());
-    HR_STORE(hr_ledger_now.header->state, state);
+    hl_header *header = hr_ledger_now.header;
+    uint64_t now = hr_now();
+    uint32_t recording = HL_STATE_RECORDING;
+    if (__atomic_compare_exchange_n(&header->state, &recording, state, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        HR_STORE(header->last_write_ns, now);
 }
 
 void hr_mark_exited(void) { mark(HL_STATE_EXITED); }
@@ -78,6 +83,7 @@ static void forget_parent(void)
 {
     if (hr_ledger_now.pid && hr_ledger_now.pid != getpid()) {
         hr_filter_clear();
+        hr_last_walks_forget();
         if (HR_LOAD(threads) > 1)
             hr_bar_loader();
         HR_STORE(threads, 1);

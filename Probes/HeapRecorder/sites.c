@@ -90,7 +90,7 @@ static uint64_t *entry_of(uint64_t hash, uint32_t *number)
     return NULL;
 }
 
-/* A closed site keeps its number and its samples, under a hash that no stack has. */
+/* A closed site keeps its number and its samples, under a hash that its entry in the index does not lead to. */
 void hr_sites_close(uint64_t start, uint64_t end)
 {
     uint64_t used = HR_LOAD(hr_ledger_now.header->sites_used);
@@ -167,6 +167,9 @@ static double live_bytes(const hl_site *site)
 /* Before a change: every checkpoint that has passed since the last one saw what is live until now. */
 static void advance_history(hl_site *site, uint64_t now)
 {
+    hl_header *header = hr_ledger_now.header;
+    if (HR_UNLIKELY(HR_LOAD(header->order_pause) == 1) && now > HR_LOAD(header->order_pause_ns))
+        now = HR_LOAD(header->order_pause_ns); /* nothing is told of the time after it */
     uint64_t period = current_period(now), passed = now / period;
     if (site->history_period_ns == period && site->history_length >= passed)
         return;

@@ -59,7 +59,8 @@ static inline __attribute__((always_inline)) bool leave(hr_registers *at, hr_rul
         return false;
     *at = (hr_registers){
         .ip = ip, .sp = cfa, .bp = bp, .r14 = r14, .bp_at = bp_at, .came_by_bp = rule.kind == HR_RULE_BP,
-        .is_odd = at->is_odd || rule.kind == HR_RULE_BP_LOAD,
+        /* Compilers save rbp in the frame; whoever does not is not remembered. */
+        .is_odd = at->is_odd || rule.kind == HR_RULE_BP_LOAD || (rule.bp && (rule.bp > 0 || bp_at < at->sp)),
     };
     return true;
 }
@@ -130,8 +131,9 @@ static __attribute__((noinline)) uint32_t follow_async(
 static __attribute__((noinline)) uint32_t walk(
     uint64_t *frames, uint32_t room, uint32_t *flags, const hr_caller *caller, hr_last_walk *last)
 {
-    hr_registers at = {.bp_at = HR_IN_REGISTER}; /* stays in registers: memory would double the time of a step */
-    hr_walk history = {.steps = 0};
+    hr_registers at = {.bp_at = HR_IN_REGISTER};
+    hr_walk history; /* only frames that were written are read */
+    history.steps = 0;
     uint32_t depth = 0, rest;
     step step = STEPPED;
     if (hr_async_job_run)

@@ -2,6 +2,7 @@ import AgentCore
 import Glibc
 import HeapLedger
 import HeapProfile
+import RemoteProcess
 
 /// Where a service's probe writes.
 struct LedgerPlace {
@@ -46,11 +47,9 @@ struct LedgerPlace {
 
     /// It may have been attached with a folder of its own. Another container's files are not seen from here.
     private static func mapped(by process: ProcessKey) -> String? {
-        let lines = String(decoding: readBytes("/proc/\(process.pid)/maps", limit: 16 << 20) ?? [], as: UTF8.self)
-            .split(separator: "\n")
-        for line in lines where line.hasSuffix(".ledger") {
-            guard let start = line.firstIndex(of: "/"), let slash = line.lastIndex(of: "/") else { continue }
-            let folder = String(line[start..<slash])
+        let files = (MemoryMap(of: process.pid)?.mappings ?? []).map(\.path)
+        for path in files where path.hasPrefix("/") && path.hasSuffix(".ledger") {
+            let folder = String(path.prefix(upTo: path.lastIndex(of: "/") ?? path.startIndex))
             if !LedgerFolder(path: folder).ledgers(of: process).isEmpty { return folder }
         }
         return nil

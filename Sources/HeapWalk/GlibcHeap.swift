@@ -89,14 +89,16 @@ struct GlibcHeap<Source: MemorySource> {
     package func inventory() throws(HeapWalkError) -> HeapInventory {
         var walk = GlibcWalk(memory, layout)
         var heaps: [Range<UInt64>] = []
-        if let brk = map.mappings.first(where: { $0.path == "[heap]" }),
-            let top = memory.words(mainArena + 96, 1).first,
-            brk.contains(top)
-        {
+        let top = memory.words(mainArena &+ UInt64(GlibcLayout.top), 1).first ?? 0
+        let brk = map.mappings.first { $0.path == "[heap]" }
+        if let brk, brk.contains(top) {
             try walk.chunks(from: base?.value ?? brk.start, to: top)
             heaps.append(brk.start..<brk.end)
+        } else if brk != nil {
+            walk.inventory.doubts.append("the main heap is not where it should be: its blocks are missing")
         }
-        for arena in arenas() where arena != mainArena {
+        let arenas = self.arenas()
+        for arena in arenas where arena != mainArena {
             for heap in self.heaps(of: arena) {
                 try walk.chunks(from: heap.first, to: heap.end, isOld: heap.isOld)
                 heaps.append(heap.range)
@@ -105,8 +107,8 @@ struct GlibcHeap<Source: MemorySource> {
         }
         mappedChunks(beside: heaps, &walk)
         walk.inventory.heaps = heaps.sorted { $0.lowerBound < $1.lowerBound }
-        walk.inventory.blocks.sort { $0.address < $1.address }
-        for arena in arenas() { walk.leaveOutFastBins(of: arena) }
+        try walk.order()
+        for arena in arenas { walk.leaveOutFastBins(of: arena) }
         walk.leaveOutCached()
         walk.finish()
         if let size = map.mapping(at: mainArena).map({ _ in UInt64(GlibcLayout.stateSize) }) {
@@ -118,8 +120,9 @@ struct GlibcHeap<Source: MemorySource> {
     /// The ring of all arenas, main_arena first.
     private func arenas() -> [UInt64] {
         var all = [mainArena]
-        while let next = memory.words(all[all.count - 1] &+ UInt64(GlibcLayout.next), 1).first, next != mainArena,
-            next != 0, all.count < 4096
+        var known: Set = [mainArena]
+        while let next = memory.words(all[all.count - 1] &+ UInt64(GlibcLayout.next), 1).first,
+            known.insert(next).inserted, all.count < 4096
         {
             all.append(next)
         }
@@ -138,7 +141,8 @@ struct GlibcHeap<Source: MemorySource> {
         guard let top = memory.words(arena &+ UInt64(GlibcLayout.top), 1).first, top < 1 << 47 else { return [] }
         var heaps: [Heap] = []
         var start = top & ~(GlibcLayout.heapSize - 1)
-        while start != 0, start < 1 << 47, heaps.count < 65_536 {
+        var known: Set<UInt64> = []
+        while start != 0, start < 1 << 47, known.insert(start).inserted {
             let header = memory.words(start, 3)
             guard header.count == 3, header[0] == arena, header[2] <= GlibcLayout.heapSize else { break }
             let isFirst = arena &- start < GlibcLayout.heapSize
@@ -156,12 +160,15 @@ struct GlibcHeap<Source: MemorySource> {
     /// Chunks that have mappings of their own: a header at the start of a page that says so. Neighbours may share a
     /// mapping.
     private func mappedChunks(beside heaps: [Range<UInt64>], _ walk: inout GlibcWalk<Source>) {
+        let told = base.map { memory.words($0.address &- 40, 4) } ?? []
+        let expected = told.count == 4 ? told[0] >> 32 : nil
         var count: UInt64 = 0
         var bytes: UInt64 = 0
         for mapping in map.mappings where mapping.isWritable && mapping.path.isEmpty {
             guard !heaps.contains(where: { $0.overlaps(mapping.start..<mapping.end) }) else { continue }
             var page = mapping.start
-            while page < mapping.end {
+            // The process waits: what glibc counted is all there is.
+            while page < mapping.end, count < expected ?? 1 << 20 {
                 let header = memory.words(page, 2)
                 let size = header.count == 2 ? header[1] & ~GlibcLayout.flags : 0
                 guard header.count == 2, header[1] & GlibcLayout.flags == GlibcLayout.isMapped, size >= 4096,
@@ -176,12 +183,12 @@ struct GlibcHeap<Source: MemorySource> {
                 page += (size + 4095) & ~4095
             }
         }
-        guard let base else { return walk.inventory.doubts.append("the number of mapped chunks was not checked") }
-        let told = memory.words(base.address &- 40, 4)
-        guard told.count == 4 else { return }
-        if told[0] >> 32 != count || told[3] != bytes {
+        guard let expected else {
+            return walk.inventory.doubts.append("the number of mapped chunks was not checked")
+        }
+        if expected != count || told[3] != bytes {
             walk.inventory.doubts.append(
-                "\(count) chunks with mappings of their own were found, and glibc counts \(told[0] >> 32)")
+                "\(count) chunks with mappings of their own were found, and glibc counts \(expected)")
         }
     }
 }

@@ -17,10 +17,6 @@ struct GlibcLayout {
     var heapHeader: UInt64 { version >= 235 ? 0x30 : 0x20 }
     /// Links of free lists are mixed with their own address.
     var hasSafeLinking: Bool { version >= 232 }
-    /// struct malloc_par, from its sbrk_base.
-    var mappedCount: Int { -36 }
-    var mappedBytes: Int { -16 }
-
     /// nil for versions whose layout was not checked.
     init?(version: Int) {
         guard (231...241).contains(version) else { return nil }

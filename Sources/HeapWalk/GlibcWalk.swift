@@ -45,6 +45,14 @@ struct GlibcWalk<Source: MemorySource>: ~Copyable {
         HeapWalkError(.busy, "the heap's chain of chunks is broken at 0x\(String(chunk, radix: 16))")
     }
 
+    /// Blocks that overlap come from heaps that are not what they seem.
+    mutating func order() throws(HeapWalkError) {
+        inventory.blocks.sort { $0.address < $1.address }
+        for (block, next) in zip(inventory.blocks, inventory.blocks.dropFirst()) where next.address < block.end {
+            throw Self.torn(next.address)
+        }
+    }
+
     // MARK: Free lists of which headers do not tell
 
     mutating func leaveOutFastBins(of arena: UInt64) {

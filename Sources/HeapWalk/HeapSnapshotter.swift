@@ -10,7 +10,7 @@ package enum HeapSnapshotter {
 
     /// The blocks in use, from a moment at which the heap was whole.
     package static func inventory(_ pid: Int32) throws(HeapWalkError) -> HeapInventory {
-        try whole(pid) { (_, _, _, inventory) in inventory }
+        try whole(pid) { (_, _, _, inventory) in inventory }.result
     }
 
     /// Who holds what. The process stands still while its heap is read, about 0.4 s a GB.
@@ -20,11 +20,7 @@ package enum HeapSnapshotter {
         _ pid: Int32, symbols: @escaping (_ path: String) -> [DataSymbol]
     ) throws(HeapWalkError) -> HeapSurvey {
         let known = Self.preloaded(pid, symbols)
-        let clock = ContinuousClock()
-        var pause = Duration.zero
-        let reading = try whole(pid) { (stopped, memory, map, inventory) in
-            let start = clock.now
-            defer { pause = start.duration(to: clock.now) }
+        let (reading, pause) = try whole(pid) { (stopped, memory, map, inventory) in
             let scan = HeapScan(memory, BlockIndex(inventory.blocks))
             let (graph, firstWords) = scan.graph()
             var reader = TypeReader(memory, map)
@@ -40,10 +36,14 @@ package enum HeapSnapshotter {
             }
             return HeapReading(
                 blocks: inventory.blocks, graph: graph, types: types, typeNames: reader.names, roots: roots,
-                doubts: inventory.doubts)
+                doubts: inventory.doubts + Self.doubts(unread: finder.unread))
         }
-        return HeapSurvey(
-            reading, pause: Double(pause.components.seconds) + Double(pause.components.attoseconds) / 1e18)
+        return HeapSurvey(reading, pause: pause)
+    }
+
+    private static func doubts(unread: UInt64) -> [String] {
+        guard unread > 0 else { return [] }
+        return ["\(unread >> 20) MiB of large mappings were not read: what only they hold is told as led to by nothing"]
     }
 
     /// Symbol tables take longer to read than heaps: nobody has to wait for them.
@@ -54,27 +54,43 @@ package enum HeapSnapshotter {
         return Dictionary(uniqueKeysWithValues: paths.map { ($0, symbols($0)) })
     }
 
-    /// `body` while the process stands still and its heap is whole.
+    /// `body` while the process stands still and its heap is whole, and the seconds for which it stood, failed tries
+    /// included.
     private static func whole<Result>(
         _ pid: Int32, _ body: (StoppedProcess, RemoteMemory, MemoryMap, HeapInventory) -> Result
-    ) throws(HeapWalkError) -> Result {
+    ) throws(HeapWalkError) -> (result: Result, pause: Double) {
         let memory = RemoteMemory(pid: pid)
+        guard access("/proc/\(pid)", F_OK) == 0 else {
+            throw HeapWalkError(.processUnreadable, "process \(pid) does not exist")
+        }
+        guard let map = MemoryMap(of: pid), !map.mappings.isEmpty else {
+            throw HeapWalkError(
+                .processUnreadable, "process \(pid) may not be read: run heaptide as its user, or as root")
+        }
+        guard let version = glibcVersion(memory, map) else {
+            throw HeapWalkError(
+                .foreignAllocator, "process \(pid) has no glibc that can be read: its heap cannot be read from outside")
+        }
         var failure = HeapWalkError(.busy, "process \(pid) could not be looked at")
+        var pause = Duration.zero
         for _ in 0..<tries {
+            let start = ContinuousClock.now
             let stopped = try StoppedProcess(pid)
             defer { stopped.letGo() }
-            guard let map = MemoryMap(of: pid), let version = glibcVersion(memory, map) else {
-                throw HeapWalkError(
-                    .foreignAllocator, "process \(pid) has no glibc: its heap cannot be read from outside")
-            }
             do throws(HeapWalkError) {
-                return body(stopped, memory, map, try GlibcHeap(memory, map, version: version).inventory())
+                guard let map = MemoryMap(of: pid) else { throw failure }
+                let result = body(
+                    stopped, memory, map, try GlibcHeap(memory, map, version: version).inventory())
+                stopped.letGo()
+                pause += start.duration(to: .now)
+                return (result, Double(pause.components.seconds) + Double(pause.components.attoseconds) / 1e18)
             } catch {
                 guard error.code == .busy else { throw error }
                 failure = error
             }
             stopped.letGo()
-            usleep(pause)
+            pause += start.duration(to: .now)
+            usleep(self.pause)
         }
         throw failure
     }

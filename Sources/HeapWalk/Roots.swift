@@ -11,6 +11,9 @@ struct RootFinder<Source: MemorySource> {
     /// Of each module, its variables by address.
     private let symbols: (_ path: String) -> [DataSymbol]
     private(set) var roots: [HeapRoot] = []
+    /// Bytes of mappings that were too large to be read through while the process waits.
+    private(set) var unread: UInt64 = 0
+    private static var largestMapping: UInt64 { 1 << 30 }
 
     init(
         _ scan: HeapScan<Source>, _ memory: RemoteMemory, _ map: MemoryMap, _ inventory: HeapInventory,
@@ -34,37 +37,28 @@ struct RootFinder<Source: MemorySource> {
         }
         mappings(images, pointers)
         for thread in stopped.threads { roots(of: thread, own) }
-        endedThreads(pointers)
     }
 
-    /// What the program mapped without the allocator, and the loader for its own lists: all that is no heap, no chunk, no
-    /// stack and no module's data.
+    /// What the program mapped without the allocator, the stacks of its coroutines and of threads that ended, and the
+    /// loader's own lists: all that is no heap, no chunk, no running thread's stack and no module's data.
     private mutating func mappings(_ images: [RemoteImage], _ pointers: Set<UInt64>) {
         let data = images.flatMap(\.segments).filter { $0.type == 1 && $0.isWritable && $0.size < 1 << 40 }
             .map { $0.start..<$0.start &+ $0.size }
-        for (before, mapping) in zip(map.mappings, map.mappings.dropFirst())
-        where mapping.isReadable && mapping.isWritable && mapping.path.isEmpty && mapping.end - mapping.start < 1 << 30
-            && !(before.end == mapping.start && !before.isReadable) && !pointers.contains(where: mapping.contains)
+        for mapping in map.mappings
+        where mapping.isReadable && mapping.isWritable && mapping.isAnonymous
+            && !pointers.contains(where: mapping.contains)
             && !inventory.heaps.contains(where: { $0.overlaps(mapping.start..<mapping.end) })
         {
             let whole = mapping.start..<mapping.end
+            guard mapping.end - mapping.start < Self.largestMapping else {
+                unread += mapping.end - mapping.start
+                continue
+            }
             let known = data.filter { $0.overlaps(whole) } + scan.index.blocks(in: whole)
             for gap in whole.gaps(between: known.sorted { $0.lowerBound < $1.lowerBound }) {
                 let held = scan.targets(in: gap).map(\.block)
                 if !held.isEmpty { roots.append(HeapRoot(kind: .mapping, address: gap.lowerBound, targets: held)) }
             }
-        }
-    }
-
-    /// libc keeps the stacks of threads that have ended, and at their ends the records with what belongs to them.
-    private mutating func endedThreads(_ pointers: Set<UInt64>) {
-        for (guardPage, stack) in zip(map.mappings, map.mappings.dropFirst())
-        where !guardPage.isReadable && guardPage.end == stack.start && stack.isWritable && stack.path.isEmpty
-            && !pointers.contains(where: stack.contains)
-        {
-            let low = max(stack.start, stack.end &- 8192)
-            let held = scan.targets(in: low..<stack.end).map(\.block)
-            if !held.isEmpty { roots.append(HeapRoot(kind: .stack, address: low, targets: held)) }
         }
     }
 
@@ -184,5 +178,12 @@ extension Range<UInt64> {
             if at >= upperBound { return gaps }
         }
         return gaps + [at..<upperBound]
+    }
+}
+
+extension Mapping {
+    /// Memory rather than a file; a ledger, which names blocks by address, is a file.
+    fileprivate var isAnonymous: Bool {
+        path.isEmpty || path == "[stack]" || path.hasPrefix("[anon:") || path.hasPrefix("/memfd:")
     }
 }

@@ -39,10 +39,10 @@ import Testing
         builder.header.magic = builder.header.magic.byteSwapped
         #expect(try error(of: builder.bytes())?.code == .foreign)
         builder = sampleLedger()
-        builder.header.layout_version = 3
+        builder.header.layout_version = HL_LAYOUT_VERSION + 1
         let error = try #require(try error(of: builder.bytes()))
         #expect(error.code == .foreign)
-        #expect(error.description.contains("layout version 3"))
+        #expect(error.description.contains("layout version \(HL_LAYOUT_VERSION + 1)"))
     }
 
     @Test func headersThatReachOutsideTheFileAreRefused() throws {

@@ -9,6 +9,16 @@ import Testing
 private struct CopiedMemory: MemorySource {
     var pieces: [(start: UInt64, bytes: [UInt8])]
 
+    mutating func set(_ word: UInt64, at address: UInt64) {
+        guard
+            let piece = pieces.firstIndex(where: { address >= $0.start && address - $0.start < UInt64($0.bytes.count) })
+        else { return }
+        let offset = Int(address - pieces[piece].start)
+        for index in 0..<8 {
+            pieces[piece].bytes[offset + index] = UInt8(truncatingIfNeeded: word >> UInt64(index * 8))
+        }
+    }
+
     func copy(_ address: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
         guard let piece = pieces.first(where: { address >= $0.start && address - $0.start < UInt64($0.bytes.count) })
         else { return 0 }
@@ -30,7 +40,7 @@ private struct CopiedMemory: MemorySource {
             for (int i = 0; i < 300; i++) table[std::to_string(i)].resize(i);
             for (int i = 0; i < 2; i++)
                 std::thread([] {
-                    for (int i = 0; i < 300; i++) { void *p = malloc(i * 3); if (i % 3) free(p); }
+                    for (int i = 0; i < 300; i++) { void *volatile p = malloc(i * 3); if (i % 3) free(p); }
                     ready++;
                     for (;;) pause();
                 }).detach();
@@ -52,7 +62,7 @@ private struct CopiedMemory: MemorySource {
         }
         stopped.letGo()
         let whole = try GlibcHeap(copy, map, version: version).inventory()
-        #expect(whole.blocks.count > 590, "\(whole.blocks.count)")
+        #expect(whole.blocks.count > 790, "\(whole.blocks.count)")
         #expect(whole.doubts.isEmpty, "\(whole.doubts)")
         // Where the allocator's own words are: libc's data, the heap, the arenas' beginnings.
         let heaps = whole.heaps.map(\.lowerBound)
@@ -78,6 +88,33 @@ private struct CopiedMemory: MemorySource {
         }
         // Most damage is to what programs keep in their blocks, which is theirs.
         #expect(read > 50)
+    }
+
+    /// Lists that lead back to themselves, and to heaps that were seen already.
+    @Test func ringsEnd() throws {
+        let program = try WatchedProgram(Self.program)
+        let stopped = try StoppedProcess(program.pid)
+        let map = try #require(MemoryMap(of: program.pid))
+        let memory = RemoteMemory(pid: program.pid)
+        var copy = CopiedMemory(pieces: [])
+        for mapping in map.mappings where mapping.isWritable && mapping.end - mapping.start < 64 << 20 {
+            let bytes = memory.read(mapping.start, Int(mapping.end - mapping.start))
+            if let bytes { copy.pieces.append((mapping.start, bytes)) }
+        }
+        stopped.letGo()
+        let version = try #require(glibcVersion(memory, map))
+        let heap = try GlibcHeap(copy, map, version: version)
+        let arena = try #require(memory.word(heap.mainArena + UInt64(GlibcLayout.next)))
+        #expect(arena != heap.mainArena)
+        let start = arena & ~(GlibcLayout.heapSize - 1)
+        // The arena's next is itself; its heap's previous one is itself; the main arena is an arena of the ring as well.
+        for (address, value) in [(arena + 2160, arena), (start + 8, start), (heap.mainArena + 2160, arena + 16)] {
+            var damaged = copy
+            damaged.set(value, at: address)
+            let inventory = try? GlibcHeap(damaged, map, version: version).inventory()
+            _ = inventory.map { BlockIndex($0.blocks) }
+            #expect(inventory.map { $0.blocks.count > 0 } ?? true)
+        }
     }
 
     @Test func gapsBetweenParts() {

@@ -152,6 +152,32 @@ import Testing
         #expect(program.end() == 0)
     }
 
+    /// A coroutine that waits has a stack of its own, behind a guard page, on which no thread stands.
+    @Test func whatAWaitingCoroutineHoldsIsNoLeak() throws {
+        let program = try WatchedProgram(
+            """
+            #include <sys/mman.h>
+            #include <ucontext.h>
+            static ucontext_t back, fiber;
+            static void body() {
+                void *volatile held[50];
+                for (auto &block : held) block = malloc(7777);
+                swapcontext(&fiber, &back);
+                free(held[0]);
+            }
+            static void work() {
+                char *room = (char *)mmap(nullptr, 1 << 18, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                mprotect(room, 4096, PROT_NONE);
+                getcontext(&fiber);
+                fiber.uc_stack.ss_sp = room + 4096;
+                fiber.uc_stack.ss_size = (1 << 18) - 4096;
+                makecontext(&fiber, body, 0);
+                swapcontext(&back, &fiber);
+            }
+            """)
+        #expect(try survey(program).leaks.isEmpty)
+    }
+
     /// Classes, generic storage, collections and a retain cycle, by the Swift runtime's own metadata.
     @Test func swiftPrograms() throws {
         let folder = TemporaryFolder()

@@ -34,6 +34,8 @@ hr_last_walk *hr_last_walk_take(void);
 /* `depth` frames were noted and lead to the end of the stack. */
 void hr_last_walk_replace(hr_last_walk *last, uint32_t depth);
 void hr_last_walk_return(hr_last_walk *last);
+/* In a forked child: those who had taken one are not there. */
+void hr_last_walks_forget(void);
 
 /* The frames behind `at` by the last walk, into `frames`: how many, or 0 where it cannot tell. `depth` were noted so far. */
 uint32_t hr_last_walk_rejoin(

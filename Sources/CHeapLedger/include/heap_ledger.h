@@ -42,7 +42,7 @@
 #include <stdint.h>
 
 #define HL_MAGIC 0x4544495450414548ULL /* "HEAPTIDE", little endian */
-#define HL_LAYOUT_VERSION 2u
+#define HL_LAYOUT_VERSION 3u
 #define HL_HEADER_SIZE 4096u
 #define HL_ALIGNMENT 64u
 #define HL_MAX_DEPTH 256u        /* frames kept of one stack */
