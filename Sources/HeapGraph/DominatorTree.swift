@@ -29,9 +29,9 @@ public struct DominatorTree: Sendable {
 
     /// Sum of `sizes` over all that each node or root dominates, itself included. `sizes` are of the graph's nodes.
     /// Complexity: O(nodes).
-    public func retained(_ sizes: some Collection<UInt64>) -> ContiguousArray<UInt64> {
+    public func retained(_ sizes: ContiguousArray<UInt64>) -> ContiguousArray<UInt64> {
         var retained = ContiguousArray<UInt64>(repeating: 0, count: dominators.count)
-        for (node, size) in sizes.enumerated() where dominators[node] != Self.unreachable { retained[node] = size }
+        for node in sizes.indices where dominators[node] != Self.unreachable { retained[node] = sizes[node] }
         // A node's preorder number is larger than its dominator's.
         for node in order.reversed() where node != origin {
             retained[Int(dominators[Int(node)])] &+= retained[Int(node)]

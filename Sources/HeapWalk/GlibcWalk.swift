@@ -48,8 +48,9 @@ struct GlibcWalk<Source: MemorySource>: ~Copyable {
     /// Blocks that overlap come from heaps that are not what they seem.
     mutating func order() throws(HeapWalkError) {
         inventory.blocks.sort { $0.address < $1.address }
-        for (block, next) in zip(inventory.blocks, inventory.blocks.dropFirst()) where next.address < block.end {
-            throw Self.torn(next.address)
+        let blocks = inventory.blocks
+        for index in blocks.indices.dropFirst() where blocks[index].address < blocks[index - 1].end {
+            throw Self.torn(blocks[index].address)
         }
     }
 
@@ -69,7 +70,8 @@ struct GlibcWalk<Source: MemorySource>: ~Copyable {
     mutating func leaveOutCached() {
         // A chunk may have been given out with the 16 bytes behind it, which were too few for another one.
         let sizes = GlibcLayout.cacheChunk - 8...GlibcLayout.cacheChunk + 8
-        for (index, block) in inventory.blocks.enumerated() where sizes.contains(block.size) {
+        for index in inventory.blocks.indices where sizes.contains(inventory.blocks[index].size) {
+            let block = inventory.blocks[index]
             guard let cached = cached(by: block) else { continue }
             free.formUnion(cached)
             free.insert(index)
@@ -113,8 +115,10 @@ struct GlibcWalk<Source: MemorySource>: ~Copyable {
 
     mutating func finish() {
         guard !free.isEmpty else { return }
-        inventory.blocks = ContiguousArray(
-            inventory.blocks.enumerated().lazy.filter { [free] in !free.contains($0.offset) }.map(\.element))
+        var held = ContiguousArray<HeapBlock>()
+        held.reserveCapacity(inventory.blocks.count - free.count)
+        for index in inventory.blocks.indices where !free.contains(index) { held.append(inventory.blocks[index]) }
+        inventory.blocks = held
         free = []
     }
 }

@@ -20,7 +20,8 @@ struct HeapScan<Source: MemorySource> {
         var firstWords = ContiguousArray<UInt64>()
         firstWords.reserveCapacity(index.blocks.count)
         var window = MemoryWindow(memory)
-        for (node, block) in index.blocks.enumerated() {
+        for node in index.blocks.indices {
+            let block = index.blocks[node]
             var first: UInt64?
             window.forEachPiece(of: block.address..<block.address + block.size) { words in
                 first = first ?? words[0]
@@ -44,8 +45,8 @@ struct HeapScan<Source: MemorySource> {
         while address + 8 <= range.upperBound {
             let words = memory.words(address, min(Self.piece, Int((range.upperBound - address) / 8)))
             if words.isEmpty { break }
-            for (offset, word) in words.enumerated() {
-                if let block = index.block(at: word) { found.append((address + UInt64(offset) * 8, block)) }
+            for offset in words.indices {
+                if let block = index.block(at: words[offset]) { found.append((address + UInt64(offset) * 8, block)) }
             }
             address += UInt64(words.count) * 8
         }

@@ -13,7 +13,7 @@ package enum HeapSnapshotter {
         try whole(pid) { (_, _, _, inventory) in inventory }.result
     }
 
-    /// Who holds what. The process stands still while its heap is read, about 0.4 s a GB.
+    /// Who holds what. The process stands still while its heap is read, about 2 s a GB.
     ///
     /// - Parameter symbols: the variables of the module at a path, by address.
     package static func survey(
@@ -24,7 +24,11 @@ package enum HeapSnapshotter {
             let scan = HeapScan(memory, BlockIndex(inventory.blocks))
             let (graph, firstWords) = scan.graph()
             var reader = TypeReader(memory, map)
-            let types = ContiguousArray(zip(inventory.blocks, firstWords).map { reader.type($1, size: $0.size) })
+            var types = ContiguousArray<UInt32>()
+            types.reserveCapacity(firstWords.count)
+            for block in firstWords.indices {
+                types.append(reader.type(firstWords[block], size: inventory.blocks[block].size))
+            }
             var finder = RootFinder(scan, memory, map, inventory) { known[$0] ?? symbols($0) }
             finder.find(stopped)
             let containers = ContainerReader(

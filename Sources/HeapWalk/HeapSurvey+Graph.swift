@@ -8,11 +8,13 @@ extension HeapSurvey {
 
     /// Dominators, retained sizes and leaks of what was read. Needs nothing of the process any more.
     init(_ reading: HeapReading, pause: Double) {
-        let sizes = ContiguousArray(reading.blocks.lazy.map(\.size))
+        var sizes = ContiguousArray<UInt64>()
+        sizes.reserveCapacity(reading.blocks.count)
+        for block in reading.blocks { sizes.append(block.size) }
         let roots = Self.tiers(reading)
         let tree = DominatorTree(reading.graph, roots: roots)
         let bytes = tree.retained(sizes)
-        let counts = tree.retained(repeatElement(1, count: sizes.count))
+        let counts = tree.retained(ContiguousArray(repeating: 1, count: sizes.count))
         self.init(
             blockCount: UInt64(sizes.count), bytes: sizes.reduce(0, &+), pause: pause, doubts: reading.doubts)
         let held = reading.roots.enumerated().map { number, root in
@@ -47,7 +49,8 @@ extension HeapSurvey {
         _ tree: DominatorTree
     ) -> [TypeCount] {
         var counts = reading.typeNames.map { TypeCount(name: $0, count: 0, shallowBytes: 0, retainedBytes: 0) }
-        for (block, type) in reading.types.enumerated() {
+        for block in reading.types.indices {
+            let type = reading.types[block]
             counts[Int(type)].count += 1
             counts[Int(type)].shallowBytes += sizes[block]
             // One that hangs on its own kind is in that one's bytes already.
@@ -64,7 +67,7 @@ extension HeapSurvey {
         let found = reading.graph.definiteLeaks(reached: reached)
         let tree = DominatorTree(reading.graph, roots: HeapRoots(found.lazy.map { [$0.head] }))
         let bytes = tree.retained(sizes)
-        let counts = tree.retained(repeatElement(1, count: sizes.count))
+        let counts = tree.retained(ContiguousArray(repeating: 1, count: sizes.count))
         let leaks = found.map {
             Leak(
                 type: reading.typeNames[Int(reading.types[Int($0.head)])], bytes: bytes[Int($0.head)],

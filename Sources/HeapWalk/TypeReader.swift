@@ -11,6 +11,7 @@ struct TypeReader {
     /// Numbers of types by first word; nil: it tells nothing.
     private var known: [UInt64: UInt32?] = [:]
     private var numbers: [String: UInt32] = [:]
+    private var sizes: [UInt64: UInt32] = [:]
     /// C++ names as `_ZTS…`, Swift's as `App.Tracker.Event`; where nothing tells, the size.
     private(set) var names: [String] = []
 
@@ -21,12 +22,19 @@ struct TypeReader {
 
     /// Number of the type of a block, by its first word or else by its size.
     mutating func type(_ word: UInt64, size: UInt64) -> UInt32 {
-        guard word & 7 == 0, word >= 4096, word < 1 << 47 else { return number(of: "\(size) bytes") }
-        if let type = known[word] { return type ?? number(of: "\(size) bytes") }
+        guard word & 7 == 0, word >= 4096, word < 1 << 47 else { return type(ofSize: size) }
+        if let type = known[word] { return type ?? self.type(ofSize: size) }
         let name = isInFile(word) ? cxx(word) ?? swift(word) : isReadable(word) ? swift(word) : nil
         let type = name.map { number(of: $0) }
         known[word] = .some(type)
-        return type ?? number(of: "\(size) bytes")
+        return type ?? self.type(ofSize: size)
+    }
+
+    private mutating func type(ofSize size: UInt64) -> UInt32 {
+        if let number = sizes[size] { return number }
+        let number = number(of: "\(size) bytes")
+        sizes[size] = number
+        return number
     }
 
     private mutating func number(of name: String) -> UInt32 {

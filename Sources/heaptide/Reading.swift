@@ -13,7 +13,7 @@ struct TakeSnapshot: ParsableCommand {
         discussion: """
             Example: heaptide snapshot 4711 --output before-deploy.heaptide --heap
 
-            With --heap the process stands still while its heap is read, about half a second a GB, and goes on whatever \
+            With --heap the process stands still while its heap is read, about two seconds a GB, and goes on whatever \
             happens to this command. It works for programs with glibc's allocator, also without the probe.
             """)
 

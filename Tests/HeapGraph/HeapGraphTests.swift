@@ -35,7 +35,7 @@ import Testing
         }
         let graph = builder.finish()
         let tree = DominatorTree(graph, roots: HeapRoots([[0]]))
-        let retained = tree.retained(repeatElement(UInt64(16), count: count))
+        let retained = tree.retained(ContiguousArray(repeating: 16, count: count))
         #expect(retained[0] == 160_000_000 && retained[count - 1] == 16 && retained[count] == 160_000_000)
         let leaks = graph.definiteLeaks(reached: NodeSet(nodeCount: count))
         #expect(leaks.count == 1 && leaks.first?.isCycle == true)
@@ -72,7 +72,7 @@ import Testing
     @Test func nothingAtAll() {
         let empty = HeapGraph.Builder().finish()
         let tree = DominatorTree(empty, roots: HeapRoots([]))
-        #expect(Array(tree.retained([UInt64]())) == [0])
+        #expect(Array(tree.retained([])) == [0])
         #expect(empty.definiteLeaks(reached: NodeSet(nodeCount: 0)).isEmpty)
     }
 }

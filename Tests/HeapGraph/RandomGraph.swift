@@ -36,7 +36,7 @@ struct RandomGraph {
     }
 
     /// Sizes that add up to a different sum for each set of nodes.
-    var sizes: [UInt64] { edges.indices.map { 1 << UInt64($0) } }
+    var sizes: ContiguousArray<UInt64> { ContiguousArray(edges.indices.map { 1 << UInt64($0) }) }
 
     /// Nodes and roots by their numbers in the dominator tree, the origin last.
     private func successors(_ node: Int) -> [Int] {
