@@ -86,8 +86,11 @@ static void look_now_and_then(void)
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     uint64_t time = (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
     if (time >= due
-        && __atomic_compare_exchange_n(&next_look, &due, time + SECOND, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        && __atomic_compare_exchange_n(&next_look, &due, time + SECOND, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
+        && hr_loader_try_enter()) {
         look_for_loads(false);
+        hr_loader_leave();
+    }
 }
 
 /* The library that dlopen is called from may have a search path of its own: then it must be the caller, and what was

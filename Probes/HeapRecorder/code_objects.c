@@ -54,5 +54,9 @@ bool hr_code_object_at(uint64_t address, hr_code_object *object)
         return true;
     }
     search search = {address, object};
-    return !hr_is_loader_barred() && dl_iterate_phdr(look_into, &search) != 0;
+    if (!hr_loader_try_enter())
+        return false;
+    bool is_found = dl_iterate_phdr(look_into, &search) != 0;
+    hr_loader_leave();
+    return is_found;
 }

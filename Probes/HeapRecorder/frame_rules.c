@@ -29,12 +29,24 @@ static bool publish(hr_rule_entry *set, uint64_t key, hr_rule rule)
     return is_free;
 }
 
+/* libunwind takes locks of its own: what a thread held of them when this process was forked is never given back. */
+static uint32_t threads_learning;
+static bool is_barred;
+
+void hr_rules_after_fork(void)
+{
+    is_barred |= HR_LOAD(threads_learning) > 0;
+    HR_STORE(threads_learning, 0);
+}
+
 __attribute__((noinline)) hr_rule hr_rule_missing(uint64_t ip, bool exact)
 {
-    if (hr_is_loader_barred())
+    if (is_barred)
         return (hr_rule){.kind = HR_RULE_UNKNOWN};
     uint64_t key = hr_rule_key(ip, exact); /* of the code that is there before it is looked at */
+    HR_ADD(threads_learning, 1);
     hr_rule rule = hr_rule_learn(ip, exact);
+    HR_ADD(threads_learning, -1);
     if (publish(hr_rule_set(ip), key, rule))
         HR_ADD(hr_ledger_now.header->frames_learnt, 1);
     return rule;

@@ -119,9 +119,9 @@ static uint64_t power_of_two_from(uint64_t n)
 static void lay_out(hl_header *h, uint64_t size)
 {
     h->modules_offset = HL_HEADER_SIZE;
-    h->modules_capacity = 512;
+    h->modules_capacity = HR_MODULES;
     h->names_offset = align(h->modules_offset + h->modules_capacity * sizeof(hl_module));
-    h->names_capacity = 64 << 10;
+    h->names_capacity = HR_NAMES;
     h->index_offset = align(h->names_offset + h->names_capacity);
     uint64_t rest = size - h->index_offset;
     h->sites_capacity = rest / 3 / sizeof(hl_site);
@@ -206,6 +206,7 @@ static void point_to_sections(hr_ledger *ledger, uint8_t *base)
     ledger->index = (uint64_t *)(base + h->index_offset);
     ledger->index_mask = h->index_capacity - 1;
     ledger->frames = (uint64_t *)(base + h->frames_offset);
+    ledger->frames_capacity = h->frames_capacity;
     ledger->keys = (uint64_t *)(base + h->keys_offset);
     ledger->samples = (hl_sample *)(base + h->samples_offset);
     ledger->buckets = h->samples_capacity / HL_BUCKET;

@@ -11,18 +11,25 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define KEPT 16 /* ledgers in a folder before those that tell nothing are removed */
+#define MOST 64 /* before evidence is, the oldest first: children that leave by _exit look as if they had been killed */
 
-/* Ledger of a process that is gone and that ended by its own will: what a kill leaves is evidence and stays. */
+static bool is_of_the_dead(const char *name)
+{
+    char *end;
+    long pid = strtol(name, &end, 10);
+    return pid > 0 && *end == '-' && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+/* Ledger of a process that is gone and that ended by its own will: what a kill leaves is evidence. */
 static bool is_spent(int folder, const char *name)
 {
     hl_header header;
-    char *end;
-    long pid = strtol(name, &end, 10);
-    if (pid <= 0 || *end != '-' || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
+    if (!is_of_the_dead(name))
         return false;
     int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
@@ -38,24 +45,44 @@ static bool is_ledger(const char *name)
     return length > 7 && strcmp(name + length - 7, ".ledger") == 0;
 }
 
-/* One pass over the names; removes spent ledgers if `removes`, returns how many ledgers there are. */
-static uint32_t pass(int folder, bool removes)
+/* What a pass over the folder is for, and what it found. */
+typedef struct sweep {
+    bool removes_spent;
+    uint32_t ledgers;
+    struct timespec oldest_time;
+    char oldest[256]; /* name of the ledger of a process that is gone */
+} sweep;
+
+static void look_at(int folder, const char *name, sweep *sweep)
+{
+    struct stat status;
+    if (sweep->removes_spent && is_spent(folder, name) && unlinkat(folder, name, 0) == 0)
+        return;
+    sweep->ledgers++;
+    if (!is_of_the_dead(name) || fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+        return;
+    struct timespec time = status.st_mtim, best = sweep->oldest_time;
+    bool is_older = time.tv_sec < best.tv_sec || (time.tv_sec == best.tv_sec && time.tv_nsec < best.tv_nsec);
+    if (sweep->oldest[0] && !is_older)
+        return;
+    sweep->oldest_time = time;
+    strncpy(sweep->oldest, name, sizeof sweep->oldest - 1);
+}
+
+static sweep pass(int folder, bool removes_spent)
 {
     static char entries[32 << 10] __attribute__((aligned(8)));
-    uint32_t ledgers = 0;
+    sweep sweep = {.removes_spent = removes_spent};
     lseek(folder, 0, SEEK_SET);
     for (long size; (size = syscall(SYS_getdents64, folder, entries, sizeof entries)) > 0;) {
         for (long at = 0; at < size;) {
             const struct dirent64 *entry = (const struct dirent64 *)(entries + at);
             at += entry->d_reclen;
-            if (!is_ledger(entry->d_name))
-                continue;
-            ledgers++;
-            if (removes && is_spent(folder, entry->d_name))
-                unlinkat(folder, entry->d_name, 0);
+            if (is_ledger(entry->d_name))
+                look_at(folder, entry->d_name, &sweep);
         }
     }
-    return ledgers;
+    return sweep;
 }
 
 void hr_folder_sweep(const char *path)
@@ -63,7 +90,13 @@ void hr_folder_sweep(const char *path)
     int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0)
         return;
-    if (pass(folder, false) > KEPT)
-        pass(folder, true);
+    sweep found = pass(folder, false);
+    if (found.ledgers > KEPT)
+        found = pass(folder, true);
+    /* Several at a time: a folder may have been filled by others. */
+    for (int i = 0; i < 4 && found.ledgers > MOST && found.oldest[0]; i++) {
+        unlinkat(folder, found.oldest, 0);
+        found = pass(folder, false);
+    }
     close(folder);
 }

@@ -14,7 +14,13 @@ typedef struct scan {
 
 static uint64_t known_loads, known_unloads, known_serial;
 static uint64_t refreshing; /* serial of the ledger that a thread is at; a forked child has another */
-static uint8_t seen[1024];
+static uint8_t seen[HR_MODULES];
+
+static uint64_t modules_used(void)
+{
+    uint64_t used = HR_LOAD(hr_ledger_now.header->modules_used);
+    return used < HR_MODULES ? used : HR_MODULES;
+}
 
 static void read_build_id(const struct dl_phdr_info *info, hl_module *module)
 {
@@ -43,19 +49,19 @@ static bool write_name(const char *name, hl_module *module)
 {
     hl_header *header = hr_ledger_now.header;
     size_t length = strlen(name) + 1;
-    if (header->names_used + length > header->names_capacity)
+    uint64_t used = HR_LOAD(header->names_used);
+    if (used > HR_NAMES || length > HR_NAMES - used)
         return false;
-    module->name_offset = header->names_used;
-    memcpy(hr_ledger_now.names + header->names_used, name, length);
-    HR_STORE(header->names_used, header->names_used + length);
+    module->name_offset = used;
+    memcpy(hr_ledger_now.names + used, name, length);
+    HR_STORE(header->names_used, used + length);
     return true;
 }
 
 /* The same file at the same place again, perhaps after a dlclose, is the same module: its code has not changed. */
 static bool known(const hl_module *module)
 {
-    hl_header *header = hr_ledger_now.header;
-    for (uint64_t i = 0; i < header->modules_used; i++) {
+    for (uint64_t i = 0; i < modules_used(); i++) {
         hl_module *other = &hr_ledger_now.modules[i];
         bool same = other->start == module->start && other->end == module->end
             && other->build_id_length == module->build_id_length && module->build_id_length > 0
@@ -72,8 +78,7 @@ static bool known(const hl_module *module)
 /* Other code where an unloaded module was: the stacks through it are other stacks from now on. */
 static void close_overlapped(const hl_module *module)
 {
-    hl_header *header = hr_ledger_now.header;
-    for (uint64_t i = 0; i < header->modules_used; i++) {
+    for (uint64_t i = 0; i < modules_used(); i++) {
         hl_module *other = &hr_ledger_now.modules[i];
         if (other->start < module->end && module->start < other->end && !seen[i]) {
             hr_sites_close(module->start, module->end);
@@ -121,8 +126,8 @@ static int add_module(struct dl_phdr_info *info, size_t size, void *context)
         executable[length > 0 ? length : 0] = 0;
         name = executable;
     }
-    uint64_t index = header->modules_used;
-    if (index >= header->modules_capacity || index >= sizeof seen || !write_name(name, &module)) {
+    uint64_t index = modules_used();
+    if (index >= HR_MODULES || !write_name(name, &module)) {
         HR_ADD(header->modules_dropped, 1);
         return 0;
     }
@@ -140,15 +145,18 @@ void hr_modules_refresh(void)
 {
     hl_header *header = hr_ledger_now.header;
     uint64_t serial = hr_ledger_now.serial;
-    if (hr_is_loader_barred())
-        return;
     if (__atomic_exchange_n(&refreshing, serial, __ATOMIC_ACQUIRE) == serial)
         return; /* another thread is at it */
+    if (!hr_loader_try_enter()) {
+        __atomic_store_n(&refreshing, 0, __ATOMIC_RELEASE);
+        return;
+    }
     scan scan = {.first = true};
     memset(seen, 0, sizeof seen);
     dl_iterate_phdr(add_module, &scan);
+    hr_loader_leave();
     if (scan.complete) {
-        for (uint64_t i = 0; i < header->modules_used && i < sizeof seen; i++)
+        for (uint64_t i = 0; i < modules_used(); i++)
             if (!seen[i] && hr_ledger_now.modules[i].unloaded_at == UINT64_MAX)
                 hr_ledger_now.modules[i].unloaded_at = header->unloads;
         known_loads = scan.loads;
@@ -161,7 +169,7 @@ void hr_modules_refresh(void)
 void hr_modules_inherit(const hr_ledger *parent, hr_ledger *child)
 {
     uint64_t names = HR_LOAD(parent->header->names_used), modules = HR_LOAD(parent->header->modules_used);
-    if (names > child->header->names_capacity || modules > child->header->modules_capacity)
+    if (names > HR_NAMES || modules > HR_MODULES)
         return;
     memcpy(child->names, parent->names, names);
     memcpy(child->modules, parent->modules, modules * sizeof *child->modules);

@@ -59,7 +59,7 @@ static void maybe_finer(uint32_t samples, uint64_t spent)
     hl_header *header = hr_ledger_now.header;
     uint64_t interval = HR_LOAD(header->interval);
     if (interval > finest(header) && IS_QUIET(samples, WINDOW_SAMPLES) && IS_QUIET(spent, WINDOW_COST)
-        && HR_LOAD(header->samples_live) < header->samples_capacity / 4)
+        && HR_LOAD(header->samples_live) < hr_ledger_now.buckets * HL_BUCKET / 4)
         set_interval(header, interval / 2);
 }
 

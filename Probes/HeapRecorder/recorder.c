@@ -13,18 +13,13 @@
 #include "tap.h"
 
 /*
- * FRESH is zero on purpose: the phase lives in a page that the kernel zeroes in a forked child (MADV_WIPEONFORK),
- * also after a raw clone, so a child never writes into its parent's ledger and makes one of its own when it comes
- * to its first sample. vfork and CLONE_VM share the page, and rightly so: they share the heap. Where the kernel cannot
- * do that, the pid tells, and a child is not recorded.
+ * FRESH is zero on purpose: a forked child, whose phase the kernel zeroes, never writes into its parent's ledger and makes
+ * one of its own when it comes to its first sample. vfork and CLONE_VM share the page, and rightly so: they share the
+ * heap. Where the kernel cannot do that, the pid tells, and a child is not recorded.
  */
 enum { FRESH = 0, OPENING = 1, RECORDING = 2, INERT = 3 };
 
-static struct {
-    uint32_t phase;
-    uint32_t is_first_life; /* this is the process that hr_configure saw, or shares its memory */
-    uint8_t rest[4088];
-} fork_page __attribute__((aligned(4096)));
+hr_fork_page_t hr_fork_page __attribute__((aligned(4096)));
 
 __thread hr_thread hr_self;
 hr_config hr_configured;
@@ -45,9 +40,9 @@ void hr_configure(const hr_config *config)
         hr_configured.interval = 1;
     strncpy(directory, config->directory, sizeof directory - 1);
     hr_configured.directory = directory;
-    wiped_on_fork = sysconf(_SC_PAGESIZE) == sizeof fork_page
-        && madvise(&fork_page, sizeof fork_page, MADV_WIPEONFORK) == 0;
-    fork_page.is_first_life = 1;
+    wiped_on_fork = sysconf(_SC_PAGESIZE) == sizeof hr_fork_page
+        && madvise(&hr_fork_page, sizeof hr_fork_page, MADV_WIPEONFORK) == 0;
+    hr_fork_page.is_first_life = 1;
     configured_pid = getpid();
     hr_remember_stderr();
     hr_self = (hr_thread){.inside = hr_self.inside}; /* a countdown of an earlier interval */
@@ -59,7 +54,7 @@ const char *hr_ledger_path(void) { return hr_ledger_now.header ? hr_ledger_now.p
 /* Of a program that was detached before it is not known how it ended. */
 static void mark(uint32_t state)
 {
-    if (__atomic_load_n(&fork_page.phase, __ATOMIC_ACQUIRE) != RECORDING || hr_ledger_now.pid != getpid())
+    if (__atomic_load_n(&hr_fork_page.phase, __ATOMIC_ACQUIRE) != RECORDING || hr_ledger_now.pid != getpid())
         return;
     hl_header *header = hr_ledger_now.header;
     uint64_t now = hr_now();
@@ -73,7 +68,7 @@ void hr_mark_detached(void) { mark(HL_STATE_DETACHED); }
 
 void hr_close(void)
 {
-    __atomic_store_n(&fork_page.phase, FRESH, __ATOMIC_RELEASE);
+    __atomic_store_n(&hr_fork_page.phase, FRESH, __ATOMIC_RELEASE);
     hr_ledger_unmap();
     hr_filter_clear();
 }
@@ -84,9 +79,7 @@ static void forget_parent(void)
     if (hr_ledger_now.pid && hr_ledger_now.pid != getpid()) {
         hr_filter_clear();
         hr_last_walks_forget();
-        if (HR_LOAD(threads) > 1)
-            hr_bar_loader();
-        HR_STORE(threads, 1);
+        hr_rules_after_fork();
         hr_self.random = 0; /* or it would repeat its parent's */
     }
 }
@@ -94,22 +87,22 @@ static void forget_parent(void)
 /* True when there is a ledger to write to. Makes it when it is time; other threads pass by meanwhile. */
 static bool recording(void)
 {
-    uint32_t phase = __atomic_load_n(&fork_page.phase, __ATOMIC_ACQUIRE);
+    uint32_t phase = __atomic_load_n(&hr_fork_page.phase, __ATOMIC_ACQUIRE);
     if (HR_LIKELY(phase == RECORDING))
         return wiped_on_fork || hr_ledger_now.pid == getpid();
     if (phase == OPENING)
         HR_ADD(missed, 1);
     /* A vfork child lives in its parent's memory for a moment: a ledger made there would bear the wrong pid. */
-    if (fork_page.is_first_life && configured_pid != getpid())
+    if (hr_fork_page.is_first_life && configured_pid != getpid())
         return false;
-    if (phase != FRESH || !__atomic_load_n(&configured, __ATOMIC_ACQUIRE) || !hr_has_stack_room()
-        || !__atomic_compare_exchange_n(&fork_page.phase, &phase, OPENING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+    if (phase != FRESH || !__atomic_load_n(&configured, __ATOMIC_ACQUIRE)
+        || !__atomic_compare_exchange_n(&hr_fork_page.phase, &phase, OPENING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return false;
     forget_parent();
     bool ok = hr_ledger_open();
     if (ok)
         HR_ADD(hr_ledger_now.header->samples_dropped, __atomic_exchange_n(&missed, 0, __ATOMIC_RELAXED));
-    __atomic_store_n(&fork_page.phase, ok ? RECORDING : INERT, __ATOMIC_RELEASE);
+    __atomic_store_n(&hr_fork_page.phase, ok ? RECORDING : INERT, __ATOMIC_RELEASE);
     return ok;
 }
 
@@ -126,7 +119,7 @@ static void seed_thread(hr_thread *self)
 /* The configured interval before the first ledger, then the ledger's, which grows with each thinning. */
 static uint64_t interval_now(void)
 {
-    bool have = __atomic_load_n(&fork_page.phase, __ATOMIC_ACQUIRE) == RECORDING;
+    bool have = __atomic_load_n(&hr_fork_page.phase, __ATOMIC_ACQUIRE) == RECORDING;
     return have ? HR_LOAD(hr_ledger_now.header->interval) : hr_configured.interval;
 }
 
@@ -222,12 +215,6 @@ static __attribute__((noinline)) uint32_t site_of_stack(const hr_caller *caller)
     return hr_site_intern(stack.hash, frames, stack.depth, stack.flags);
 }
 
-static uint32_t site_of_caller(const hr_caller *caller)
-{
-    HR_ADD(hr_ledger_now.header->stacks_failed, 1);
-    return hr_site_intern(hr_stack_hash(&caller->ip, 1), &caller->ip, 1, HL_SITE_NO_UNWINDER);
-}
-
 /* A library that took an unloaded one's place may call from the same addresses: those stacks are known, and wrong. Asking
  * the loader takes its lock, so this is for now and then. */
 static void notice_loading(uint64_t now)
@@ -239,14 +226,20 @@ static void notice_loading(uint64_t now)
         hr_modules_refresh();
 }
 
-static void sample(hr_thread *self, void *block, size_t size, const hr_caller *caller)
+/* An allocation whose turn it is. */
+typedef struct drawn {
+    void *block;
+    size_t size;
+    uint64_t interval; /* that drew it */
+    const hr_caller *caller;
+} drawn;
+
+static void sample(void *context)
 {
-    uint64_t interval = due(self, size);
-    if (!interval)
-        return;
+    const drawn *drawn = context;
     if (!recording()) {
-        if (HR_LOAD(fork_page.phase) == INERT)
-            self->remaining = SELDOM, self->interval = 0; /* so that the one after that many is no sample */
+        if (HR_LOAD(hr_fork_page.phase) == INERT)
+            hr_self.remaining = SELDOM, hr_self.interval = 0; /* so that the one after that many is no sample */
         return;
     }
     hl_header *header = hr_ledger_now.header;
@@ -255,14 +248,21 @@ static void sample(hr_thread *self, void *block, size_t size, const hr_caller *c
         HR_ADD(header->samples_paused, 1);
         return;
     }
-    hr_sample_prefetch(block);
+    hr_sample_prefetch(drawn->block);
     uint64_t began = hr_clock(), now = began - hr_ledger_now.start;
     notice_loading(now);
     uint64_t learnt = HR_LOAD(header->frames_learnt);
-    uint32_t site = hr_has_stack_room() ? site_of_stack(caller) : site_of_caller(caller);
-    record(block, size, hr_weight(size, interval), site, now);
+    uint32_t site = site_of_stack(drawn->caller);
+    record(drawn->block, drawn->size, hr_weight(drawn->size, drawn->interval), site, now);
     bool settled = hr_ledger_settle(now);
     account(began, !settled && HR_LOAD(header->frames_learnt) == learnt);
+}
+
+/* Left out of every estimate. */
+static void drop(void)
+{
+    bool have = __atomic_load_n(&hr_fork_page.phase, __ATOMIC_ACQUIRE) == RECORDING;
+    HR_ADD(*(have ? &hr_ledger_now.header->samples_dropped : &missed), 1);
 }
 
 void hr_allocated(void *block, size_t size, const hr_caller *caller)
@@ -273,7 +273,9 @@ void hr_allocated(void *block, size_t size, const hr_caller *caller)
         return;
     int error = errno;
     self->inside = 1;
-    sample(self, block, size, caller);
+    drawn drawn = {.block = block, .size = size, .interval = due(self, size), .caller = caller};
+    if (drawn.interval && !hr_with_stack_room(caller, sample, &drawn))
+        drop();
     self->inside = 0;
     errno = error;
 }
@@ -291,7 +293,7 @@ void hr_record(void *block, size_t size, double weight, const uint64_t *frames, 
 hr_taken hr_take(const void *block)
 {
     hr_taken taken = {.found = false};
-    if (__atomic_load_n(&fork_page.phase, __ATOMIC_ACQUIRE) == RECORDING
+    if (__atomic_load_n(&hr_fork_page.phase, __ATOMIC_ACQUIRE) == RECORDING
         && (wiped_on_fork || hr_ledger_now.pid == getpid()))
         taken.found = hr_sample_remove(block, &taken.sample);
     if (taken.found)

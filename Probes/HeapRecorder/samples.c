@@ -61,6 +61,8 @@ void hr_filter_clear(void)
             HR_STORE(hr_filter[i], 0);
 }
 
+static uint64_t capacity(void) { return hr_ledger_now.buckets * HL_BUCKET; }
+
 /* The first slot of the key's bucket. */
 static uint64_t bucket_of(uint64_t key)
 {
@@ -92,12 +94,12 @@ static void thin(void)
     if (__atomic_exchange_n(&thinning_now, hr_ledger_now.serial, __ATOMIC_ACQUIRE) == hr_ledger_now.serial)
         return;
     uint32_t before = HR_LOAD(header->thinnings);
-    if (HR_LOAD(header->samples_live) > header->samples_capacity / 2 && before < 48) {
+    if (HR_LOAD(header->samples_live) > capacity() / 2 && before < 48) {
         hr_pace_coarser();
         __atomic_store_n(&header->thinnings, before + 1, __ATOMIC_RELEASE);
         uint64_t random = hr_clock(), bits = 0; /* one draw serves 64 coins */
         uint32_t coins = 0;
-        for (uint64_t i = 0; i < header->samples_capacity; i++) {
+        for (uint64_t i = 0; i < capacity(); i++) {
             uint64_t key = __atomic_load_n(&hr_ledger_now.keys[i], __ATOMIC_ACQUIRE);
             if (key <= HL_KEY_RESERVED || hr_ledger_now.samples[i].thinning > before)
                 continue;
@@ -122,7 +124,7 @@ bool hr_sample_insert(const void *block, const hl_sample *sample)
     uint64_t key = (uintptr_t)block;
     if (key <= HL_KEY_RESERVED)
         return false;
-    if (HR_LOAD(header->samples_live) > header->samples_capacity / 2)
+    if (HR_LOAD(header->samples_live) > capacity() / 2)
         thin();
     uint64_t first = bucket_of(key);
     for (uint64_t i = first; i < first + HL_BUCKET; i++) {

@@ -36,7 +36,7 @@ static bool reserve_frames(uint32_t depth, uint64_t *at)
     hl_header *header = hr_ledger_now.header;
     *at = HR_LOAD(header->frames_used);
     do {
-        if (*at + depth > header->frames_capacity)
+        if (*at > hr_ledger_now.frames_capacity || depth > hr_ledger_now.frames_capacity - *at)
             return false;
     } while (!__atomic_compare_exchange_n(&header->frames_used, at, *at + depth, true, __ATOMIC_RELAXED,
                                           __ATOMIC_RELAXED));
@@ -84,6 +84,8 @@ static uint64_t *entry_of(uint64_t hash, uint32_t *number)
     for (uint32_t n = 0; n < LONGEST_PROBE; n++, i = (i + 1) & mask) {
         uint64_t entry = __atomic_load_n(&hr_ledger_now.index[i], __ATOMIC_ACQUIRE);
         *number = entry & ((1u << NUMBER_BITS) - 1);
+        if (HR_UNLIKELY(*number >= hr_ledger_now.sites_capacity))
+            continue;
         if (entry == 0 || ((entry ^ hash) >> NUMBER_BITS == 0 && HR_LOAD(hr_ledger_now.sites[*number].hash) == hash))
             return &hr_ledger_now.index[i];
     }
@@ -94,11 +96,12 @@ static uint64_t *entry_of(uint64_t hash, uint32_t *number)
 void hr_sites_close(uint64_t start, uint64_t end)
 {
     uint64_t used = HR_LOAD(hr_ledger_now.header->sites_used);
-    for (uint64_t i = 1; i <= used; i++) {
+    for (uint64_t i = 1; i <= used && i < hr_ledger_now.sites_capacity; i++) {
         hl_site *site = &hr_ledger_now.sites[i];
         if (__atomic_load_n(&site->state, __ATOMIC_ACQUIRE) != HL_READY)
             continue;
-        for (uint32_t f = 0; f < site->depth; f++) {
+        bool is_sound = site->depth <= HL_MAX_DEPTH && site->frames_index < hr_ledger_now.frames_capacity - site->depth;
+        for (uint32_t f = 0; is_sound && f < site->depth; f++) {
             uint64_t address = hr_ledger_now.frames[site->frames_index + f];
             if (address < start || address >= end)
                 continue;
@@ -133,17 +136,20 @@ uint32_t hr_site_intern(uint64_t hash, const uint64_t *frames, uint32_t depth, u
 
 /* ---- History --------------------------------------------------------------------------------------------------- */
 
+/* Not so where somebody else wrote to the file. */
+static bool is_period(uint64_t period) { return period >= HL_FIRST_PERIOD_NS && period < UINT64_C(1) << 62; }
+
 /* The period doubles when HL_HISTORY of them are over, so that the history spans the whole life of the process. */
 static uint64_t current_period(uint64_t now)
 {
     hl_header *header = hr_ledger_now.header;
     uint64_t period = HR_LOAD(header->period_ns);
-    while (now / period > HL_HISTORY) {
+    while (is_period(period) && now / period > HL_HISTORY) {
         __atomic_compare_exchange_n(&header->period_ns, &period, period * 2, false, __ATOMIC_RELAXED,
                                     __ATOMIC_RELAXED);
         period = HR_LOAD(header->period_ns);
     }
-    return period;
+    return is_period(period) ? period : HL_FIRST_PERIOD_NS;
 }
 
 /* Two checkpoints become one: the later, which stands at the end of the doubled period. */
@@ -177,7 +183,7 @@ static void advance_history(hl_site *site, uint64_t now)
         HR_ADD(hr_ledger_now.header->history_skipped, 1); /* the holder writes the same values */
         return;
     }
-    if (site->history_period_ns == 0)
+    if (!is_period(site->history_period_ns))
         site->history_period_ns = period;
     fold(site, period);
     float live = (float)live_bytes(site);

@@ -1,7 +1,7 @@
 /*
- * What of this thread's stack can be used and read. There must be room for unwinding: a thread may have been given the
- * 16 KiB of PTHREAD_STACK_MIN, and a signal handler may run on 8 KiB with the program's data right below. And a walk
- * must not read where nothing is mapped. Asking costs system calls, so what was found good is remembered by the thread.
+ * What of the stack can be used and read. A thread's own stack stays where it is as long as the thread lives, and its ends
+ * are known. Of any other (a coroutine's, a signal handler's) nothing is known: how much room is left below, or whether
+ * what was there a moment ago still is. There the probe works on a stack of its own, and looks before it reads.
  */
 #define _GNU_SOURCE
 #include "recorder_internal.h"
@@ -9,17 +9,19 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* What learning a rule takes at the most (measured 7 KiB), and our own part. */
-#define NEEDED ((uintptr_t)12 << 10)
 #define PAGE ((uintptr_t)4096)
-#define LARGEST_STACK ((uintptr_t)64 << 20) /* believed of an unlimited one */
+#define NEEDED ((uintptr_t)12 << 10) /* learning a rule takes 7 KiB at the most (measured), the rest is ours */
+#define LARGEST_FIRST ((uintptr_t)64 << 20) /* the kernel leaves 128 MiB below the first stack, whatever the limit */
+#define SPARE ((size_t)64 << 10) /* signal handlers run there, too */
 #define LONGEST_STRIDE (64 * PAGE) /* of one frame beyond what is known, before it is looked at by itself */
 
 __thread hr_stack_range hr_stack_known;
+__thread bool hr_stack_is_own;
 
 /* The kernel reads the new mask before it rejects the operation: EFAULT tells that it could not. Any sandbox allows
  * this call, which process_vm_readv cannot be said of. */
@@ -42,42 +44,149 @@ bool hr_page_is_readable(uint64_t address, uint64_t *known_page)
     return true;
 }
 
-/* The first thread's stack grows when it is touched, down from where the kernel put the program's name; a coroutine's,
- * on whatever thread, ends in a guard page. */
-static bool can_grow(uintptr_t low)
+/* ---- The thread's own stack -------------------------------------------------------------------------------------- */
+
+static bool contains(hr_stack_range range, uintptr_t address) { return address >= range.low && address < range.high; }
+
+/* The first thread's: it grows when it is touched, down from where the kernel put the program's name. */
+static hr_stack_range first_stack(void)
 {
-    struct rlimit limit;
+    struct rlimit limit = {.rlim_cur = 0};
     uintptr_t top = getauxval(AT_EXECFN);
-    return syscall(SYS_gettid) == getpid() && low < top && getrlimit(RLIMIT_STACK, &limit) == 0
-        && top - low < (limit.rlim_cur < LARGEST_STACK ? limit.rlim_cur : LARGEST_STACK);
+    getrlimit(RLIMIT_STACK, &limit);
+    return (hr_stack_range){top - (limit.rlim_cur < LARGEST_FIRST ? limit.rlim_cur : LARGEST_FIRST), top};
 }
 
-static bool is_there(uintptr_t low, uintptr_t here)
+/*
+ * A started thread's: glibc's struct pthread, at the thread pointer and at the upper end of the stack, notes the block of
+ * memory, its size and that of the guard below, one behind the other (nptl/descr.h; at 0x690 from 2.31 to 2.41). They are
+ * recognised by where the block ends.
+ */
+static hr_stack_range started_stack(void)
 {
-    stack_t other;
-    if (sigaltstack(NULL, &other) == 0 && other.ss_flags & SS_ONSTACK)
-        return low >= (uintptr_t)other.ss_sp && here - (uintptr_t)other.ss_sp < other.ss_size;
-    return hr_is_readable((const void *)low) || can_grow(low);
+    enum { FROM = 0x600, TO = 0x720, SMALLEST = 0x800, LARGEST = 0x2000 }; /* of struct pthread, as far as the end */
+    uintptr_t self;
+    __asm__("movq %%fs:0, %0" : "=r"(self));
+    if (!hr_is_readable((const void *)(self + FROM)) || !hr_is_readable((const void *)(self + TO + 16)))
+        return (hr_stack_range){0, 0};
+    for (const uintptr_t *word = (const uintptr_t *)(self + FROM); word < (const uintptr_t *)(self + TO); word++) {
+        uintptr_t block = word[0], size = word[1], guard = word[2], behind = block + size - self;
+        if (block && block < self && behind >= SMALLEST && behind < LARGEST && guard < size && guard % PAGE == 0)
+            return (hr_stack_range){block + guard, self};
+    }
+    return (hr_stack_range){0, 0};
 }
 
-bool hr_has_stack_room(void)
+/* Empty where `address` is not in it. */
+static hr_stack_range own_stack(uintptr_t address)
+{
+    static __thread hr_stack_range started;
+    static __thread bool is_known;
+    uintptr_t top = getauxval(AT_EXECFN);
+    if (address < top && top - address < LARGEST_FIRST)
+        return first_stack();
+    if (!is_known)
+        started = started_stack();
+    is_known = true;
+    return contains(started, address) ? started : (hr_stack_range){0, 0};
+}
+
+static bool has_room_here(void)
 {
     uintptr_t here = (uintptr_t)__builtin_frame_address(0), low = here - NEEDED;
-    if (low >= hr_stack_known.low && here <= hr_stack_known.high)
+    if (HR_LIKELY(hr_stack_is_own && low >= hr_stack_known.low && here < hr_stack_known.high))
         return true;
-    if (!is_there(low, here))
+    hr_stack_range own = own_stack(here);
+    hr_stack_is_own = contains(own, here) && contains(own, low);
+    hr_stack_known = (hr_stack_range){low, own.high};
+    return hr_stack_is_own;
+}
+
+/* ---- Another one ------------------------------------------------------------------------------------------------- */
+
+/* Calls `work` on the stack that ends at `top`. Whoever unwinds through it comes back to this one. */
+void hr_on_stack(void *top, void (*work)(void *), void *argument);
+__asm__(".pushsection .text\n"
+        ".hidden hr_on_stack\n"
+        ".globl hr_on_stack\n"
+        ".type hr_on_stack, @function\n"
+        "hr_on_stack:\n"
+        ".cfi_startproc\n"
+        "pushq %rbp\n"
+        ".cfi_def_cfa_offset 16\n"
+        ".cfi_offset %rbp, -16\n"
+        "movq %rsp, %rbp\n"
+        ".cfi_def_cfa_register %rbp\n"
+        "movq %rdi, %rsp\n"
+        "movq %rdx, %rdi\n"
+        "callq *%rsi\n"
+        "movq %rbp, %rsp\n"
+        "popq %rbp\n"
+        ".cfi_def_cfa %rsp, 8\n"
+        "retq\n"
+        ".cfi_endproc\n"
+        ".size hr_on_stack, . - hr_on_stack\n"
+        ".popsection\n");
+
+static uint8_t *spares[HR_SPARE_STACKS];
+
+/* One that nobody uses now, or HR_SPARE_STACKS. */
+static uint32_t take_spare(void)
+{
+    for (uint32_t i = 0; i < HR_SPARE_STACKS; i++) {
+        if (__atomic_exchange_n(&hr_fork_page.spare_is_busy[i], 1, __ATOMIC_ACQUIRE))
+            continue;
+        if (!spares[i]) {
+            void *memory = mmap(NULL, SPARE + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            if (memory != MAP_FAILED && mprotect(memory, PAGE, PROT_NONE) == 0)
+                spares[i] = memory;
+            else if (memory != MAP_FAILED)
+                munmap(memory, SPARE + PAGE);
+        }
+        if (spares[i])
+            return i;
+        __atomic_store_n(&hr_fork_page.spare_is_busy[i], 0, __ATOMIC_RELEASE);
+        break;
+    }
+    return HR_SPARE_STACKS;
+}
+
+static __attribute__((noinline)) bool on_spare(const hr_caller *caller, void (*work)(void *), void *argument)
+{
+    uint32_t spare = take_spare();
+    if (spare == HR_SPARE_STACKS)
         return false;
-    bool overlaps = low <= hr_stack_known.high && here >= hr_stack_known.low;
-    hr_stack_known.low = overlaps && hr_stack_known.low < low ? hr_stack_known.low : low;
-    hr_stack_known.high = overlaps && hr_stack_known.high > here ? hr_stack_known.high : here;
+    uintptr_t frame = (uintptr_t)caller;
+    hr_stack_known = (hr_stack_range){frame, (frame & ~(PAGE - 1)) + PAGE};
+    hr_on_stack(spares[spare] + PAGE + SPARE, work, argument);
+    __atomic_store_n(&hr_fork_page.spare_is_busy[spare], 0, __ATOMIC_RELEASE);
     return true;
 }
 
-/* Outwards from what is known, page by page: so it stays one stack. */
+bool hr_with_stack_room(const hr_caller *caller, void (*work)(void *), void *argument)
+{
+    if (HR_UNLIKELY(!has_room_here()))
+        return on_spare(caller, work, argument);
+    work(argument);
+    return true;
+}
+
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
+
+/* Of a foreign stack, page by page outwards from what is known, so that it stays one stack; or over to the thread's own,
+ * which a signal interrupted. */
 __attribute__((noinline)) bool hr_stack_widen(uint64_t address)
 {
-    if (address < hr_stack_known.low || address > UINTPTR_MAX - 2 * PAGE
-        || address - hr_stack_known.high > LONGEST_STRIDE)
+    if (hr_stack_is_own || address > UINTPTR_MAX - 2 * PAGE)
+        return hr_is_readable((const void *)address);
+    hr_stack_range own = own_stack(address);
+    if (own.high) {
+        if (!hr_is_readable((const void *)address))
+            return false;
+        hr_stack_known = (hr_stack_range){address & ~(PAGE - 1), own.high};
+        return true;
+    }
+    if (address < hr_stack_known.low || address - hr_stack_known.high > LONGEST_STRIDE)
         return hr_is_readable((const void *)address);
     for (uintptr_t page = hr_stack_known.high & ~(PAGE - 1); page <= address; page += PAGE) {
         if (!hr_is_readable((const void *)page))

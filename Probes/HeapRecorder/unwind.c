@@ -10,7 +10,7 @@
 #include <link.h>
 #include <ucontext.h>
 
-static bool can_unwind, is_barred;
+static bool can_unwind;
 static hr_code_object own;
 
 void hr_load_unwinder(void)
@@ -18,6 +18,7 @@ void hr_load_unwinder(void)
     if (can_unwind)
         return;
     hr_self.inside++;
+    hr_loader_load();
     hr_code_objects_load();
     can_unwind = hr_rule_learning_load() && hr_code_object_at((uint64_t)(uintptr_t)&hr_unwind, &own);
     hr_async_chain_load();
@@ -25,10 +26,6 @@ void hr_load_unwinder(void)
 }
 
 bool hr_has_unwinder(void) { return can_unwind; }
-
-void hr_bar_loader(void) { is_barred = true; }
-
-bool hr_is_loader_barred(void) { return is_barred; }
 
 /* ---- One step ---------------------------------------------------------------------------------------------------- */
 
@@ -132,18 +129,19 @@ static __attribute__((noinline)) uint32_t walk(
     uint64_t *frames, uint32_t room, uint32_t *flags, const hr_caller *caller, hr_last_walk *last)
 {
     hr_registers at = {.bp_at = HR_IN_REGISTER};
+    bool is_async = hr_async_job_run != 0 && hr_stack_is_own;
     hr_walk history; /* only frames that were written are read */
     history.steps = 0;
     uint32_t depth = 0, rest;
     step step = STEPPED;
-    if (hr_async_job_run)
+    if (is_async)
         begin_here(&at);
     else
         begin_at(&at, caller);
     do {
         if (depth == 0 && is_own(at.ip))
             continue;
-        if (HR_UNLIKELY(hr_async_job_run != 0)) {
+        if (HR_UNLIKELY(is_async)) {
             history.ring[++history.steps % HR_WALK_RING] = at;
             if ((rest = follow_async(&history, frames, depth, room, flags)) != 0)
                 return rest;
@@ -163,8 +161,8 @@ static __attribute__((noinline)) uint32_t walk(
 
 static uint32_t walk_from(const hr_caller *caller, uint64_t *frames, uint32_t *flags)
 {
-    /* With async frames the registers along the way matter, which are not remembered. */
-    hr_last_walk *last = hr_async_job_run ? NULL : hr_last_walk_take();
+    /* With async frames the registers along the way matter, which are not remembered; and a foreign stack may be gone. */
+    hr_last_walk *last = hr_async_job_run || !hr_stack_is_own ? NULL : hr_last_walk_take();
     uint32_t depth = walk(frames, HL_MAX_DEPTH, flags, caller, last);
     if (last)
         hr_last_walk_return(last);

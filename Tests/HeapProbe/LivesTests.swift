@@ -190,6 +190,126 @@ import Testing
         #expect(try probed.run(interval: "1", environment: ["HEAPTIDE_LEDGER_SIZE": "2MiB"]).status == 0)
     }
 
+    /// A thread that never allocates walks the modules; the loader's lock is its own at the moment of a fork.
+    @Test func childrenOfAProgramThatWalksModulesDoNotHang() throws {
+        let probed = try Probed(
+            """
+            #define _GNU_SOURCE
+            #include <link.h>
+            #include <pthread.h>
+            #include <stdlib.h>
+            #include <sys/wait.h>
+            #include <unistd.h>
+            void *volatile keep;
+            static int look(struct dl_phdr_info *i, size_t s, void *c) { for (volatile int k = 0; k < 300; k++); return 0; }
+            static void *walk(void *unused) { for (;;) dl_iterate_phdr(look, NULL); }
+            int main(void) {
+                pthread_t t;
+                pthread_create(&t, NULL, walk, NULL);
+                for (int i = 0; i < 100; i++) {
+                    if (fork() == 0) { alarm(20); for (int j = 0; j < 20; j++) keep = malloc(3100 + j); _exit(0); }
+                    int status;
+                    wait(&status);
+                    if (status != 0) _exit(1);
+                }
+                _exit(0);
+            }
+            """, flags: ["-pthread"])
+        #expect(try probed.run(environment: ["HEAPTIDE_LEDGER_SIZE": "2MiB"]).status == 0)
+    }
+
+    /// The loader's lock is held while a callback waits for a lock under which another thread allocates.
+    @Test func aCallbackOfTheLoaderThatWaitsForAnAllocation() throws {
+        let probed = try Probed(
+            """
+            #define _GNU_SOURCE
+            #include <link.h>
+            #include <pthread.h>
+            #include <stdlib.h>
+            #include <unistd.h>
+            static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+            static void *volatile keep;
+            static int look(struct dl_phdr_info *i, size_t s, void *c) {
+                pthread_mutex_lock(&lock);
+                return pthread_mutex_unlock(&lock);
+            }
+            static void *allocate(void *unused) {
+                for (;;) {
+                    pthread_mutex_lock(&lock);
+                    for (int i = 0; i < 5; i++) { keep = malloc(3200); free(keep); }
+                    pthread_mutex_unlock(&lock);
+                }
+            }
+            int main(void) {
+                pthread_t t;
+                alarm(60);
+                pthread_create(&t, NULL, allocate, NULL);
+                for (int i = 0; i < 2000; i++) { dl_iterate_phdr(look, NULL); usleep(100); }
+                _exit(0);
+            }
+            """, flags: ["-pthread"])
+        let result = try probed.run()
+        #expect(result.status == 0 && !result.wasSignalled)
+    }
+
+    @Test func childrenThatLeaveWithoutGoodbyeDoNotFillTheFolder() throws {
+        let probed = try Probed(
+            """
+            #include <stdlib.h>
+            #include <sys/wait.h>
+            #include <unistd.h>
+            void *volatile keep;
+            int main(void) {
+                keep = malloc(1);
+                for (int i = 0; i < 100; i++) {
+                    if (fork() == 0) { keep = malloc(2); _exit(0); }
+                    wait(NULL);
+                }
+                return 0;
+            }
+            """)
+        #expect(try probed.run(environment: ["HEAPTIDE_LEDGER_SIZE": "2MiB"]).status == 0)
+        let left = LedgerFolder(path: probed.ledgers).all().count
+        #expect((17...65).contains(left), "\(left)")
+        #expect(try probed.profiles().first?.process.exited == true)
+    }
+
+    /// Whoever may write to the file may write anything, at any time: the program must bear it.
+    @Test func garbageInTheLedger() throws {
+        let probed = try Probed(
+            """
+            #include <fcntl.h>
+            #include <glob.h>
+            #include <stdio.h>
+            #include <stdlib.h>
+            #include <string.h>
+            #include <sys/mman.h>
+            static void *kept[500];
+            int main(int count, char **arguments) {
+                unsigned long state = strtoul(arguments[1], NULL, 10), size = 2 << 20;
+                for (int i = 0; i < 500; i++) kept[i] = malloc(1000 + i);
+                glob_t found;
+                if (glob("ledgers/*.ledger", 0, NULL, &found) != 0) return 3;
+                char *ledger = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, open(found.gl_pathv[0], O_RDWR), 0);
+                if (ledger == MAP_FAILED) return 4;
+                for (int i = 0; i < 20000; i++) {
+                    state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+                    unsigned long at = state % 3 ? state / 3 % 900 & ~7ul : state / 3 % size & ~7ul;
+                    unsigned long odd[] = {0, 1, -1ul, state, 1ul << 40, state % 100000};
+                    memcpy(ledger + at, &odd[state / 7 % 6], 8);
+                    free(kept[i % 500]);
+                    kept[i % 500] = malloc(1000 + state % 700);
+                }
+                return 0;
+            }
+            """)
+        for seed in 1...20 {
+            let result = try probed.run(["\(seed)"], environment: ["HEAPTIDE_LEDGER_SIZE": "2MiB"])
+            #expect(result.status == 0 && !result.wasSignalled, "seed \(seed)")
+            for ledger in LedgerFolder(path: probed.ledgers).all() { unlink(ledger) }
+        }
+    }
+
     @Test func manyShortProcessesDoNotFillTheFolder() throws {
         let probed = try Probed(
             """

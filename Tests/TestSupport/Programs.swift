@@ -27,7 +27,8 @@ public struct Finished: Sendable {
     public var errors: String
 }
 
-/// Runs a program to its end. Output of any size is fine; standard input is empty.
+/// Runs a program to its end. Output of any size is fine; standard input is empty. One that hangs is killed after five
+/// minutes.
 public func run(
     _ program: String, _ arguments: [String] = [], environment: [String: String] = [:], in folder: String? = nil
 ) throws -> Finished {
@@ -43,7 +44,10 @@ public func run(
     process.standardOutput = FileHandle(forWritingAtPath: files[0])
     process.standardError = FileHandle(forWritingAtPath: files[1])
     try withNoSignalBlocked { try process.run() }
+    let watchdog = DispatchWorkItem { kill(process.processIdentifier, SIGKILL) }
+    DispatchQueue.global().asyncAfter(deadline: .now() + 300, execute: watchdog)
     process.waitUntilExit()
+    watchdog.cancel()
     let texts = files.map { String(decoding: contents(of: $0), as: UTF8.self) }
     return Finished(
         status: process.terminationStatus, wasSignalled: process.terminationReason == .uncaughtSignal,

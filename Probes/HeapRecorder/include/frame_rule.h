@@ -46,7 +46,7 @@ typedef struct hr_code_object {
     const uint8_t *eh_frame_header; /* its search table of unwind information, or NULL */
 } hr_code_object;
 
-/* code_objects.c: false where there is none, or where the loader must not be asked. Lock-free from glibc 2.35 on. */
+/* code_objects.c: false where there is none, or where another thread has the loader. Lock-free from glibc 2.35 on. */
 bool hr_code_object_at(uint64_t address, hr_code_object *object);
 void hr_code_objects_load(void);
 
@@ -72,6 +72,8 @@ extern uint64_t hr_rules_generation;
 
 /* Code was unloaded: what is known may be of other code now. */
 void hr_rules_forget(void);
+/* In a forked child. */
+void hr_rules_after_fork(void);
 hr_rule hr_rule_missing(uint64_t ip, bool exact);
 
 /* Addresses of code have 47 bits; the rest tells which code it was. */
@@ -103,13 +105,14 @@ static inline hr_rule hr_rule_at(uint64_t ip, bool exact)
     return hr_rule_missing(ip, exact);
 }
 
-/* ---- stack_room.c: what of this thread's stack is known to be there ------------------------------------------------ */
+/* ---- stack_room.c: what of the stack is known to be there, for this sample ------------------------------------------ */
 
 typedef struct hr_stack_range {
     uint64_t low, high;
 } hr_stack_range;
 
 extern __thread hr_stack_range hr_stack_known;
+extern __thread bool hr_stack_is_own; /* it is the thread's own, and the one that the probe works on now */
 bool hr_stack_widen(uint64_t address);
 
 /* A word of the stack, or false where it cannot be read. */

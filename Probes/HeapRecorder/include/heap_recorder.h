@@ -36,6 +36,10 @@ void hr_configure(const hr_config *config);
 /* Loads libunwind privately (RTLD_LOCAL: its _Unwind_* must not replace libgcc's). Never from inside malloc. */
 void hr_load_unwinder(void);
 
+/* Between the two, which nest, dl_iterate_phdr does not wait. False: another thread has the loader. */
+bool hr_loader_try_enter(void);
+void hr_loader_leave(void);
+
 /* The program ended by its own will: said in the ledger. Recording goes on, exit handlers still free. */
 void hr_mark_exited(void);
 /* Nothing will be recorded from here on, though the program lives. */

@@ -5,7 +5,11 @@
 #include "frame_rule.h"
 #include "heap_recorder.h"
 
-/* The ledger being written. Set once per ledger, before recording begins. */
+#define HR_MODULES 512u
+#define HR_NAMES UINT64_C(65536) /* bytes */
+
+/* The ledger being written. Set once per ledger, before recording begins. Its own capacities count: somebody else may write
+ * into the file. */
 typedef struct hr_ledger {
     /* What each sample needs is one cache line. */
     hl_header *header;
@@ -20,6 +24,7 @@ typedef struct hr_ledger {
     uint64_t serial;   /* grows with each ledger of this process */
     uint64_t sites_capacity;
     uint64_t *frames;
+    uint64_t frames_capacity;
     hl_module *modules;
     char *names;
     uint64_t mapped;   /* bytes mapped */
@@ -29,6 +34,16 @@ typedef struct hr_ledger {
 } hr_ledger;
 
 extern hr_ledger hr_ledger_now;
+
+/* What a forked child begins without: the kernel zeroes this page there (MADV_WIPEONFORK), also after a raw clone. */
+#define HR_SPARE_STACKS 8u
+typedef struct hr_fork_page_t {
+    uint32_t phase;
+    uint32_t is_first_life; /* this is the process that hr_configure saw, or shares its memory */
+    uint32_t spare_is_busy[HR_SPARE_STACKS];
+    uint8_t rest[4096 - 4 * (2 + HR_SPARE_STACKS)];
+} hr_fork_page_t;
+extern hr_fork_page_t hr_fork_page;
 extern hr_config hr_configured;
 
 #define HR_ADD(field, n) __atomic_fetch_add(&(field), (n), __ATOMIC_RELAXED)
@@ -63,7 +78,7 @@ typedef struct hr_stack {
     uint32_t flags;         /* HL_SITE_… */
     uint64_t hash;
 } hr_stack;
-/* `frames` has room for HL_MAX_DEPTH. Only where hr_has_stack_room. */
+/* `frames` has room for HL_MAX_DEPTH. Only within hr_with_stack_room. */
 hr_stack hr_unwind(uint64_t *frames, const hr_caller *caller);
 bool hr_has_unwinder(void);
 /* Bytes of the recorder's tables besides the ledger; libunwind's pools, some 64 KiB, are not in it. */
@@ -89,13 +104,12 @@ uint32_t hr_async_frame(const hr_walk *walk);
 /* Those that await it, innermost first; 0 where the contexts cannot be trusted. */
 uint32_t hr_async_chain(const hr_registers *frame, uint64_t *frames, uint32_t room, bool *is_whole);
 
-/* A child that was forked by a process of several threads must neither ask the loader nor libunwind: another thread may
- * have held their locks, and in the child nobody ever gives them back. */
-void hr_bar_loader(void);
-bool hr_is_loader_barred(void);
+/* loader.c */
+void hr_loader_load(void);
 
-/* stack_room.c: false where unwinding might run over the end of this stack. */
-bool hr_has_stack_room(void);
+/* stack_room.c: calls `work` on this stack if it is the thread's own and has room, else on a spare one; false where no
+ * spare one is free. */
+bool hr_with_stack_room(const hr_caller *caller, void (*work)(void *), void *argument);
 
 /* Of the eight bytes that hold `address`. Keeps errno. */
 bool hr_is_readable(const void *address);

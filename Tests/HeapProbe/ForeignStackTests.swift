@@ -1,0 +1,85 @@
+import HeapProfile
+import TestSupport
+import Testing
+
+/// Stacks that are not the thread's own: nothing is known of what lies below them, and what was there may be gone.
+@Suite struct ForeignStackTests {
+    /// `onStack(top, function, n)` calls it there, by hand; `deep(n)` takes blocks n calls below.
+    private static let switching = """
+        #include <stdio.h>
+        #include <stdlib.h>
+        #include <string.h>
+        #include <sys/mman.h>
+        #include <ucontext.h>
+        #define PAGE 4096l
+        static void *volatile keep;
+        void onStack(void *top, void (*function)(int), int n);
+        __asm__(".text\\nonStack:\\n.cfi_startproc\\npush %rbp\\n.cfi_def_cfa_offset 16\\n.cfi_offset %rbp, -16\\n"
+                "mov %rsp, %rbp\\n.cfi_def_cfa_register %rbp\\nmov %rdi, %rsp\\nmov %edx, %edi\\ncall *%rsi\\n"
+                "mov %rbp, %rsp\\npop %rbp\\n.cfi_def_cfa %rsp, 8\\nret\\n.cfi_endproc\\n");
+        __attribute__((noinline, optimize("no-optimize-sibling-calls"))) static void deep(int n) {
+            volatile char room[200];
+            room[0] = n;
+            if (n > 0) deep(n - 1);
+            else for (int i = 0; i < 50; i++) { keep = malloc(6301); free(keep); }
+            room[1] = n;
+        }
+        static ucontext_t home, other;
+        static int depth;
+        static void work(void) { deep(depth); }
+        static void coroutine(void *low, size_t size, int n) {
+            getcontext(&other);
+            other.uc_stack = (stack_t){.ss_sp = low, .ss_size = size};
+            other.uc_link = &home;
+            depth = n;
+            makecontext(&other, work, 0);
+            swapcontext(&home, &other);
+        }
+
+        """
+
+    private func run(_ body: String) throws -> HeapProfile {
+        let probed = try Probed(Self.switching + body, flags: ["-D_GNU_SOURCE", "-O1"])
+        let result = try probed.run()
+        #expect(result.status == 0 && !result.wasSignalled, "\(result)")
+        return try #require(try probed.profiles().first)
+    }
+
+    /// A large stack is given back, and a smaller one takes the lower part of its place: behind its top nothing is mapped.
+    @Test(arguments: ["onStack(memory + 64 * PAGE, deep, 800)", "coroutine(memory, 64 * PAGE, 800)"])
+    func aPlaceUsedAgain(large: String) throws {
+        let profile = try run(
+            """
+            int main(void) {
+                for (int round = 0; round < 20; round++) {
+                    char *memory = mmap(NULL, 256 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                    mprotect(memory, 64 * PAGE, PROT_READ | PROT_WRITE);
+                    \(large);
+                    munmap(memory + 16 * PAGE, 240 * PAGE);
+                    onStack(memory + 16 * PAGE, deep, 0);
+                    for (int n = 0; n < 40; n++) onStack(memory + 16 * PAGE, deep, n);
+                    munmap(memory, 16 * PAGE);
+                }
+                return 0;
+            }
+            """)
+        #expect(profile.blocks(ofSize: 6301).live == 0)
+        // The switch by hand ends nowhere: main is found behind it, as libgcc's unwinder would.
+        #expect(profile.sites.contains { $0.stack.count > 42 })
+    }
+
+    /// What the program keeps right below a small stack stays as it is.
+    @Test(arguments: [(4096, 0), (8192, 10), (16384, 50)])
+    func dataBelowAStack(size: Int, depth: Int) throws {
+        _ = try run(
+            """
+            static unsigned char memory[16 * PAGE + \(size)] __attribute__((aligned(4096)));
+            int main(void) {
+                memset(memory, 0x5a, 16 * PAGE);
+                coroutine(memory + 16 * PAGE, \(size), \(depth));
+                for (long i = 0; i < 16 * PAGE; i++) if (memory[i] != 0x5a) return 1;
+                return 0;
+            }
+            """)
+    }
+}
