@@ -162,7 +162,7 @@ static void account(uint64_t began, bool is_warm)
     HR_ADD(header->slow_path_octaves[cost_octave(took)], 1);
     if (took > HR_LOAD(header->slow_path_worst_ns))
         HR_STORE(header->slow_path_worst_ns, took);
-    HR_STORE(header->last_write_ns, now - hr_ledger_now.start);
+    HR_STORE(header->last_write_ns, hr_time(now));
     hr_pace(now, is_warm ? took : 0);
 }
 
@@ -249,7 +249,7 @@ static void sample(void *context)
         return;
     }
     hr_sample_prefetch(drawn->block);
-    uint64_t began = hr_clock(), now = began - hr_ledger_now.start;
+    uint64_t began = hr_clock(), now = hr_time(began);
     notice_loading(now);
     uint64_t learnt = HR_LOAD(header->frames_learnt);
     uint32_t site = site_of_stack(drawn->caller);

@@ -173,9 +173,6 @@ static double live_bytes(const hl_site *site)
 /* Before a change: every checkpoint that has passed since the last one saw what is live until now. */
 static void advance_history(hl_site *site, uint64_t now)
 {
-    hl_header *header = hr_ledger_now.header;
-    if (HR_UNLIKELY(HR_LOAD(header->order_pause) == 1) && now > HR_LOAD(header->order_pause_ns))
-        now = HR_LOAD(header->order_pause_ns); /* nothing is told of the time after it */
     uint64_t period = current_period(now), passed = now / period;
     if (site->history_period_ns == period && site->history_length >= passed)
         return;

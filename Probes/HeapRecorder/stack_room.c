@@ -17,6 +17,7 @@
 #define PAGE ((uintptr_t)4096)
 #define NEEDED ((uintptr_t)12 << 10) /* learning a rule takes 7 KiB at the most (measured), the rest is ours */
 #define LARGEST_FIRST ((uintptr_t)64 << 20) /* the kernel leaves 128 MiB below the first stack, whatever the limit */
+#define USUAL_LIMIT ((uintptr_t)8 << 20)
 #define SPARE ((size_t)64 << 10) /* signal handlers run there, too */
 #define LONGEST_STRIDE (64 * PAGE) /* of one frame beyond what is known, before it is looked at by itself */
 
@@ -51,7 +52,7 @@ static bool contains(hr_stack_range range, uintptr_t address) { return address >
 /* The first thread's: it grows when it is touched, down from where the kernel put the program's name. */
 static hr_stack_range first_stack(void)
 {
-    struct rlimit limit = {.rlim_cur = 0};
+    struct rlimit limit = {.rlim_cur = USUAL_LIMIT}; /* where a sandbox does not let it ask */
     uintptr_t top = getauxval(AT_EXECFN);
     getrlimit(RLIMIT_STACK, &limit);
     return (hr_stack_range){top - (limit.rlim_cur < LARGEST_FIRST ? limit.rlim_cur : LARGEST_FIRST), top};

@@ -43,7 +43,7 @@ extension LedgerFile {
     /// Nanoseconds since recording began, to the moment from which on nothing is known.
     private static func duration(_ header: hl_header, now: UInt64?, sites: [(index: Int, site: hl_site)]) -> UInt64 {
         let isDetached = header.state == UInt32(HL_STATE_DETACHED)
-        let end = (isDetached ? nil : now).map { sinceStart(header, $0) } ?? lastEntry(header, sites)
+        let end = (isDetached ? nil : now).map { time(header, $0) } ?? lastEntry(header, sites)
         return header.order_pause == 1 ? min(end, header.order_pause_ns) : end
     }
 
@@ -52,8 +52,9 @@ extension LedgerFile {
         return header.last_write_ns <= plausibleTime ? max(header.last_write_ns, last) : last
     }
 
-    /// Nanoseconds from the start of recording to `now` on CLOCK_MONOTONIC.
-    static func sinceStart(_ header: hl_header, _ now: UInt64) -> UInt64 {
-        min(plausibleTime, now > header.start_monotonic_ns ? now - header.start_monotonic_ns : 0)
+    /// The ledger's time, in nanoseconds, at `now` on CLOCK_MONOTONIC: since its start, without pauses that are over.
+    static func time(_ header: hl_header, _ now: UInt64) -> UInt64 {
+        let since = now > header.start_monotonic_ns ? now - header.start_monotonic_ns : 0
+        return min(plausibleTime, since > header.order_paused_ns ? since - header.order_paused_ns : 0)
     }
 }

@@ -24,7 +24,7 @@ extension LedgerFile {
         let isWritten =
             switch order {
             case .pause: pause(header, descriptor)
-            case .resume: write(UInt32(0), at: \.order_pause, descriptor)
+            case .resume: resume(header, descriptor)
             case .interval(let bytes): write(bytes, at: \.order_interval, descriptor)
             }
         guard isWritten else {
@@ -35,10 +35,22 @@ extension LedgerFile {
     /// Once paused, it is paused since then.
     private static func pause(_ header: hl_header, _ descriptor: Int32) -> Bool {
         guard header.order_pause != 1 else { return true }
+        return write(time(header, monotonicNow()), at: \.order_pause_ns, descriptor)
+            && write(UInt32(1), at: \.order_pause, descriptor)
+    }
+
+    /// The ledger's time goes on where it stood still.
+    private static func resume(_ header: hl_header, _ descriptor: Int32) -> Bool {
+        guard header.order_pause == 1 else { return true }
+        let whole = monotonicNow() &- header.start_monotonic_ns
+        return write(whole &- min(whole, header.order_pause_ns), at: \.order_paused_ns, descriptor)
+            && write(UInt32(0), at: \.order_pause, descriptor)
+    }
+
+    private static func monotonicNow() -> UInt64 {
         var now = timespec()
         clock_gettime(CLOCK_MONOTONIC, &now)
-        let since = sinceStart(header, UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec))
-        return write(since, at: \.order_pause_ns, descriptor) && write(UInt32(1), at: \.order_pause, descriptor)
+        return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
     }
 
     /// Such a word is written at once: it lies within one page.

@@ -10,7 +10,21 @@ public func analyze(_ input: LeakInput) -> LeakReport {
     guard let profile = input.profile, profile.duration > 0, profile.duration < 1e12 else {
         return LeakReport(input, baseline: baseline, heap: HeapFindings())
     }
-    return LeakReport(input, baseline: baseline, heap: HeapFindings(profile, input, baseline: baseline.growth))
+    let judged = profile.beforeStandstill(input)
+    return LeakReport(input, baseline: baseline, heap: HeapFindings(judged, input, baseline: baseline.growth))
+}
+
+extension HeapProfile {
+    /// At its limit a process is slowed down until it stands still. That nothing was born then says nothing of where its
+    /// memory goes.
+    fileprivate func beforeStandstill(_ input: LeakInput) -> HeapProfile {
+        guard let usage = input.usageBytes, let limit = input.limitBytes, usage >= limit * 0.9 else { return self }
+        let last = max(sites.map(\.last).max() ?? 0, samples.map(\.birth).max() ?? 0)
+        guard last > 0, last < duration else { return self }
+        var profile = self
+        profile.duration = last
+        return profile
+    }
 }
 
 /// The process's memory as a whole.
@@ -203,9 +217,11 @@ extension Candidate {
         case .shrinking: return "shrinks"
         case .sparse: return "too few samples to judge"
         case .steady:
-            let rate = Figures.interval(judgement.history.low, judgement.history.high)
-            return judgement.history.pattern == .insufficient
-                ? "no sign of growth" : "does not visibly grow: \(rate), \(freed) freed"
+            let history = judgement.history
+            if history.pattern == .insufficient { return "no sign of growth" }
+            let rate = Figures.interval(history.low, history.high)
+            let what = history.low > 0 ? "grows \(history.pattern.words)" : "does not visibly grow"
+            return "\(what): \(rate), \(freed) freed"
         case .accumulating, .reallocating, .growing, .backlog, .filling: return "grows, but little speaks for a leak"
         }
     }

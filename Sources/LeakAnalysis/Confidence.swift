@@ -25,6 +25,8 @@ struct Confidence: Sendable {
     var ceiling: Double
 
     private static let prior = -1.0
+    /// Seconds below which a leak and a cache that fills look alike: its ceiling is 0.7 there.
+    static let shortestCertain = 60.0
 
     /// 0…1.
     var value: Double {
@@ -107,8 +109,8 @@ extension Confidence {
         if history.pattern == .insufficient { return nil }
         let rise = "\(Figures.rate(history.perSecond)) (\(Figures.interval(history.low, history.high)))"
         guard candidate.judgement.isRising else {
-            return Evidence(
-                kind: .growth, text: "live bytes do not visibly rise: \(rise), \(history.pattern.words)", weight: -0.5)
+            let what = history.low > 0 ? "live bytes rise in no line" : "live bytes do not visibly rise"
+            return Evidence(kind: .growth, text: "\(what): \(rise), \(history.pattern.words)", weight: -0.5)
         }
         let since = history.onset.map { $0 > 0 ? " since second \(Figures.decimal($0, places: 0))" : "" } ?? ""
         return Evidence(kind: .growth, text: "live bytes rise in a line\(since) by \(rise)", weight: 1.5)
@@ -204,7 +206,7 @@ extension Confidence {
     }
 
     private static func observation(_ context: Context) -> Evidence? {
-        guard ceiling(duration: context.duration) < 0.7 else { return nil }
+        guard context.duration < shortestCertain else { return nil }
         let text = "only \(Figures.duration(context.duration)) observed: a cache that is still filling looks the same"
         return Evidence(kind: .observation, text: text, weight: 0)
     }

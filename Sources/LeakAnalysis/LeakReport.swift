@@ -81,6 +81,8 @@ public struct GrowthReport: Sendable, Codable, Equatable {
     public var onset: Double?
 
     public var bytesPerDay: Double { bytesPerSecond * secondsPerDay }
+    /// What does not go on in a line has no rate a day that one could count on.
+    public var isLinear: Bool { pattern == .linear }
 
     /// `linear`, `flat`, …, as in JSON; for rooms that know no TimeSeries.
     package var patternName: String { pattern.rawValue }

@@ -65,7 +65,8 @@ extension Verdict {
         let leaks = heap.suspects.filter { $0.confidenceLabel >= .medium }
         let end = Self.end(of: heap) + "."
         if let first = leaks.first {
-            self.init(class: .leak, summary: Self.leak(first, others: leaks.dropFirst()) + limit + end)
+            self.init(
+                class: .leak, summary: Self.leak(first, others: leaks.dropFirst()) + limit + Self.doubt(heap) + end)
         } else if growth.isMaterial {
             self.init(class: .growth, summary: Self.growth(growth, heap) + limit + end)
         } else if Self.isTooLittle(growth, heap) {
@@ -89,6 +90,12 @@ extension Verdict {
             + "\(suspect.confidenceLabel.rawValue) confidence\(rest)"
     }
 
+    /// What a short observation cannot tell.
+    private static func doubt(_ heap: HeapFindings) -> String {
+        guard heap.duration < Confidence.shortestCertain, heap.sampling != nil else { return "" }
+        return " — after \(Figures.duration(heap.duration)); a cache that is still filling looks the same"
+    }
+
     private static func growth(_ growth: GrowthReport, _ heap: HeapFindings) -> String {
         let start = "Memory grows by \(speed(growth.bytesPerSecond))"
         if let first = heap.suspects.first {
@@ -98,6 +105,9 @@ extension Verdict {
         guard !heap.hasExited else {
             return start + ", and what it had not freed when it ended does not explain it: "
                 + "a snapshot taken while it runs tells more"
+        }
+        guard growth.source == .memory else {
+            return start + " of live heap, and no allocation site does so for certain"
         }
         return start + ", and no allocation site explains it: "
             + "look at thread stacks, mappings, shared memory, page tables and fragmentation"
@@ -180,7 +190,9 @@ private func losses(_ profile: HeapProfile?) -> [String] {
     }
     if sampling.samplesPaused > 0 || sampling.isPaused {
         let count = Figures.count(Double(sampling.samplesPaused), "sample")
-        lines.append("\(count) left out while the probe was paused" + (sampling.isPaused ? ", which it still is" : ""))
+        lines.append(
+            "\(count) left out while the probe was paused\(sampling.isPaused ? ", which it still is" : ""); "
+                + "that time is in no figure")
     }
     if sampling.thinnings > 0 {
         let times = Figures.count(Double(sampling.thinnings), "time")

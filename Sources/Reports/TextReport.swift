@@ -54,12 +54,13 @@ struct TextReport {
         case .none: field("Growth", ["not known"])
         case .memory, .heap:
             let source = growth.source == .memory ? "by its memory history" : "by the heap's live bytes"
+            let aDay = growth.isLinear ? "\(Figures.bytes(growth.bytesPerDay)) a day" : nil
             field(
                 "Growth",
                 [
                     "\(Figures.rate(growth.bytesPerSecond)) (\(Figures.interval(growth.low, growth.high)))",
-                    "\(Figures.bytes(growth.bytesPerDay)) a day", growth.patternName, source,
-                ])
+                    aDay, growth.patternName, source,
+                ].compactMap(\.self))
         }
         writeLimit()
     }

@@ -49,6 +49,28 @@ import Testing
         #expect(profile.sampling.interval == 1 << 30)
     }
 
+    /// What grows as before and after has the rate that it had: blocks stand one behind the other in the ledger's time.
+    @Test func aPauseIsNoTime() throws {
+        let probed = try Probed(Self.program)
+        let clock = ContinuousClock()
+        let start = clock.now
+        let running = try probed.start()
+        let ledger = try #require(try running.allocate(5411, in: probed))
+        for _ in 0..<2 {
+            try LedgerFile.give(.pause, to: ledger)
+            usleep(400_000)
+            try LedgerFile.give(.resume, to: ledger)
+            try running.allocate(5413, in: probed)
+        }
+        running.finish()
+        let profile = try LedgerFile(path: ledger).profile()
+        #expect(profile.blocks(ofSize: 5413).live == 200)
+        let elapsed = start.duration(to: clock.now)
+        #expect(Duration.seconds(profile.duration) < elapsed - .milliseconds(790))
+        #expect(profile.samples.allSatisfy { $0.birth <= profile.duration })
+        #expect(profile.sites.allSatisfy { $0.first <= $0.last && $0.last <= profile.duration })
+    }
+
     @Test func anOrderNeedsALedger() throws {
         let folder = TemporaryFolder()
         let file = folder.file("1-1.ledger")

@@ -52,8 +52,17 @@ extern hr_config hr_configured;
 
 /* Nanoseconds of CLOCK_MONOTONIC. */
 uint64_t hr_clock(void);
-/* The same since the ledger's start. */
-static inline uint64_t hr_now(void) { return hr_clock() - hr_ledger_now.start; }
+/* The ledger's time at `clock`: since its start, without pauses. Now it stands still while there is one. */
+static inline uint64_t hr_time(uint64_t clock)
+{
+    const hl_header *header = hr_ledger_now.header;
+    uint64_t since = clock - hr_ledger_now.start, paused = HR_LOAD(header->order_paused_ns);
+    uint64_t time = paused < since ? since - paused : 0;
+    if (HR_UNLIKELY(HR_LOAD(header->order_pause) == 1) && time > HR_LOAD(header->order_pause_ns))
+        time = HR_LOAD(header->order_pause_ns);
+    return time;
+}
+static inline uint64_t hr_now(void) { return hr_time(hr_clock()); }
 
 /* ledger_file.c: makes, reserves and maps the file; false (and one line on standard error) where it cannot. */
 bool hr_ledger_open(void);

@@ -34,7 +34,8 @@
  * runs out the probe thins it: `thinnings` grows by one, every sample born under a smaller value is kept
  * with probability one half, and so stands for weight × 2^(thinnings − sample.thinning) blocks.
  *
- * Time: nanoseconds of CLOCK_MONOTONIC since `start_monotonic_ns`, unless a name says otherwise.
+ * Time: nanoseconds of CLOCK_MONOTONIC since `start_monotonic_ns` without those of pauses, in which nothing is recorded:
+ * to rates they are no time. Unless a name says otherwise.
  */
 #ifndef HEAP_LEDGER_H
 #define HEAP_LEDGER_H
@@ -42,7 +43,7 @@
 #include <stdint.h>
 
 #define HL_MAGIC 0x4544495450414548ULL /* "HEAPTIDE", little endian */
-#define HL_LAYOUT_VERSION 3u
+#define HL_LAYOUT_VERSION 4u
 #define HL_HEADER_SIZE 4096u
 #define HL_ALIGNMENT 64u
 #define HL_MAX_DEPTH 256u        /* frames kept of one stack */
@@ -111,7 +112,8 @@ typedef struct hl_header {
     /* Orders: the only words that somebody else writes. The probe looks at them when it comes to a sample, so that
      * they cost the hot path nothing, and takes what it cannot use for 0. */
     uint32_t order_pause;         /* 1: take no new samples; frees of those that live are still booked */
-    uint64_t order_pause_ns;      /* when that was ordered, after start_monotonic_ns; written before order_pause */
+    uint64_t order_pause_ns;      /* when that was ordered; written before order_pause */
+    uint64_t order_paused_ns;     /* length of the pauses that are over, together; written before order_pause ends */
     uint64_t order_interval;      /* finest mean bytes between samples; 0 = first_interval */
     uint64_t samples_live, samples_taken, samples_freed;
     uint64_t sites_used;          /* 1 … sites_used were given away */

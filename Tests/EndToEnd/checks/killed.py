@@ -1,5 +1,5 @@
 #!/usr/bin/env -S python3 -B
-"""Killed for real: of what is left of a killed service, something names its leak first.
+"""Killed for real: whatever is left of a killed service still names its leak first.
 
 The C++ service leaks at 5, 50 and 200 MiB/s under `heaptide run` in a cgroup of 256 MiB until the kernel kills it; and
 it is killed by SIGKILL at random moments with nothing but the probe in it.
@@ -17,20 +17,13 @@ SEED = 20_240_601
 
 
 def describe(evidence):
-    """The newest piece of evidence that names the leak first, else the newest that can be read, and whether it does.
-
-    The last snapshot of a service that stood still at its limit before the kill may see births that stopped: the ones
-    taken on the way are there for that."""
-    wrong = []
+    """The newest piece of evidence that can be read, as text, and whether it names the leak first."""
     for path in reversed(evidence):
         suspect = first_suspect(analyze(path))
         if suspect:
             rate = f"{suspect['bytesPerSecond'] / MIB:6.1f} MiB/s, confidence {suspect['confidence']:.2f}"
-            text = f"{function(suspect)[:60]} {rate} in {path.name}"
-            if is_tracker(suspect):
-                return True, text + (f" (a newer one names {wrong[0]})" if wrong else "")
-            wrong.append(text)
-    return False, wrong[0] if wrong else f"nothing readable among {[path.name for path in evidence]}"
+            return is_tracker(suspect), f"{function(suspect)[:60]} {rate} in {path.name}"
+    return False, f"nothing readable among {[path.name for path in evidence]}"
 
 
 def out_of_memory(rate, number):
