@@ -2,7 +2,8 @@
 import PackageDescription
 
 // Each target stands here once, with all that it may import: the `dependencies:` lists are the architecture.
-// Arrows run downwards only. The pure rooms (HeapGraph, HeapProfile, TimeSeries, LeakAnalysis, Reports, AgentCore) open no file.
+// Arrows run downwards only. The pure rooms (HeapGraph, HeapProfile, TimeSeries, LeakAnalysis, Reports, AgentCore) open no
+// file.
 
 /// In CI a warning is an error; elsewhere another compiler's new warning must not stop anybody. CI also tests the release
 /// build, so that the large dependencies are compiled once, and there `@testable` needs the flag.
@@ -27,6 +28,7 @@ let probe: [CSetting] =
         ])
     ] + (isCI ? [.treatAllWarnings(as: .error)] : [])
 
+let algorithms = Target.Dependency.product(name: "Algorithms", package: "swift-algorithms")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
@@ -58,6 +60,7 @@ let package = Package(
         .library(name: "heaptide-probe", type: .dynamic, targets: ["HeapProbe"]),
     ],
     dependencies: [
+        .package(url: "https://github.com/apple/swift-algorithms", from: "1.2.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
@@ -94,20 +97,20 @@ let package = Package(
         room("HeapProfile"),
         room("HeapGraph"),
         room("TimeSeries"),
-        room("LeakAnalysis", ["HeapProfile", "TimeSeries"]),
+        room("LeakAnalysis", ["HeapProfile", "TimeSeries", algorithms]),
         room("Reports", ["HeapProfile", "LeakAnalysis"]),
         room("AgentCore", ["TimeSeries"]),
 
         // Each reads or writes one thing.
-        room("HeapLedger", ["CHeapLedger", "HeapProfile"]),
+        room("HeapLedger", ["CHeapLedger", "HeapProfile", algorithms]),
         room("Attach", ["CElf", "CLinux", "RemoteProcess"]),
         room("LinuxMemory"),
-        room("RemoteProcess", ["CLinux"]),
+        room("RemoteProcess", ["CLinux", algorithms]),
         room("Snapshot", ["HeapProfile", grdb]),
-        room("Symbolication", ["CElf", "HeapProfile"]),
+        room("Symbolication", ["CElf", "HeapProfile", algorithms]),
 
         // A stopped process: blocks, roots, types, collections.
-        room("HeapWalk", ["CLinux", "HeapGraph", "HeapProfile", "RemoteProcess"]),
+        room("HeapWalk", ["CLinux", "HeapGraph", "HeapProfile", "RemoteProcess", algorithms]),
 
         // They bring it together.
         room("Inspection", ["HeapLedger", "HeapProfile", "LeakAnalysis", "Snapshot", "Symbolication", "TimeSeries"]),

@@ -18,7 +18,7 @@
 #define NEEDED ((uintptr_t)12 << 10) /* learning a rule takes 7 KiB at the most (measured), the rest is ours */
 #define LARGEST_FIRST ((uintptr_t)64 << 20) /* the kernel leaves 128 MiB below the first stack, whatever the limit */
 #define USUAL_LIMIT ((uintptr_t)8 << 20)
-#define SPARE ((size_t)64 << 10) /* signal handlers run there, too */
+#define SPARE ((size_t)64 << 10)
 #define LONGEST_STRIDE (64 * PAGE) /* of one frame beyond what is known, before it is looked at by itself */
 
 __thread hr_stack_range hr_stack_known;
@@ -152,6 +152,23 @@ static uint32_t take_spare(void)
     return HR_SPARE_STACKS;
 }
 
+/* A handler may look at the stack that it runs on, as a collector's does, or leave by a jump: none runs on a spare one, but
+ * for faults. Signals n are bits n − 1. */
+static uint64_t block_signals(void)
+{
+    uint64_t faults = UINT64_C(1) << (SIGSEGV - 1) | UINT64_C(1) << (SIGBUS - 1) | UINT64_C(1) << (SIGILL - 1)
+        | UINT64_C(1) << (SIGFPE - 1) | UINT64_C(1) << (SIGTRAP - 1) | UINT64_C(1) << (SIGSYS - 1);
+    uint64_t others = ~faults, before = ~UINT64_C(0);
+    syscall(SYS_rt_sigprocmask, SIG_BLOCK, &others, &before, sizeof before);
+    return before;
+}
+
+static void restore_signals(uint64_t before)
+{
+    if (before != ~UINT64_C(0)) /* in a sandbox that refuses they were not blocked either */
+        syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
+}
+
 static __attribute__((noinline)) bool on_spare(const hr_caller *caller, void (*work)(void *), void *argument)
 {
     uint32_t spare = take_spare();
@@ -159,8 +176,10 @@ static __attribute__((noinline)) bool on_spare(const hr_caller *caller, void (*w
         return false;
     uintptr_t frame = (uintptr_t)caller;
     hr_stack_known = (hr_stack_range){frame, (frame & ~(PAGE - 1)) + PAGE};
+    uint64_t signals = block_signals();
     hr_on_stack(spares[spare] + PAGE + SPARE, work, argument);
     __atomic_store_n(&hr_fork_page.spare_is_busy[spare], 0, __ATOMIC_RELEASE);
+    restore_signals(signals);
     return true;
 }
 

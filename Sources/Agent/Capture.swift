@@ -155,11 +155,7 @@ public enum Capture {
 
     private static func writeHeap(of pid: Int32, _ writer: SnapshotWriter) throws {
         let symbolicator = Symbolicator()
-        let survey = try HeapSnapshotter.survey(pid) { path in
-            symbolicator.variables(of: path).map {
-                DataSymbol(start: $0.start, size: $0.size, name: $0.name, isThreadLocal: $0.isThreadLocal)
-            }
-        }
+        let survey = try HeapSnapshotter.survey(pid, symbols: symbolicator.variables)
         try writer.write(heap: survey.demangled())
     }
 

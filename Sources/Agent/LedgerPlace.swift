@@ -45,10 +45,27 @@ struct LedgerPlace {
         }
     }
 
+    /// Why there is no ledger of `process` in the folder, and what to do.
+    func absence(of process: ProcessKey) -> String {
+        let pid = process.pid
+        guard let mapped = Self.mappedLedgers(process).first else {
+            return
+                "process \(pid) has no ledger in \(folder): start it by `heaptide run`, attach the probe by `heaptide "
+                + "attach \(pid)`, or name the folder with --ledgers"
+        }
+        return "process \(pid) writes to \(mapped), which is not here: if it was deleted, start the service anew; "
+            + "if it lies in a container, name the folder with --ledgers"
+    }
+
+    private static func mappedLedgers(_ process: ProcessKey) -> [String] {
+        (MemoryMap(of: process.pid)?.mappings ?? []).map(\.path).filter {
+            $0.hasPrefix("/") && $0.hasSuffix(".ledger")
+        }
+    }
+
     /// It may have been attached with a folder of its own. Another container's files are not seen from here.
     private static func mapped(by process: ProcessKey) -> String? {
-        let files = (MemoryMap(of: process.pid)?.mappings ?? []).map(\.path)
-        for path in files where path.hasPrefix("/") && path.hasSuffix(".ledger") {
+        for path in mappedLedgers(process) {
             let folder = String(path.prefix(upTo: path.lastIndex(of: "/") ?? path.startIndex))
             if !LedgerFolder(path: folder).ledgers(of: process).isEmpty { return folder }
         }

@@ -13,13 +13,9 @@ public enum ProbeControl {
         do { key = ProcessKey(pid: pid, startTicks: try ProcFS().process(pid).startTicks) } catch {
             throw AgentError(.processUnreadable, "\(error)")
         }
-        let folder = LedgerPlace(of: key, given: ledgerFolder).folder
-        guard let path = LedgerFolder(path: folder).ledgers(of: key).first else {
-            throw AgentError(
-                .processUnreadable,
-                "process \(pid) has no ledger in \(folder): start it by `heaptide run`, attach the probe by `heaptide "
-                    + "attach \(pid)`, or name the folder with --ledgers"
-            )
+        let place = LedgerPlace(of: key, given: ledgerFolder)
+        guard let path = LedgerFolder(path: place.folder).ledgers(of: key).first else {
+            throw AgentError(.processUnreadable, place.absence(of: key))
         }
         do {
             guard try !LedgerFile(path: path).sampling().isDetached else {

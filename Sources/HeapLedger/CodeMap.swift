@@ -1,3 +1,4 @@
+import Algorithms
 import CHeapLedger
 import HeapProfile
 
@@ -75,12 +76,6 @@ struct CodeMap {
 
     /// Index of the first mapping that starts after `address`.
     private func firstMapping(after address: UInt64) -> Int {
-        var low = 0
-        var high = mappings.count
-        while low < high {
-            let middle = (low + high) / 2
-            if mappings[middle].start > address { high = middle } else { low = middle + 1 }
-        }
-        return low
+        mappings.partitioningIndex { $0.start > address }
     }
 }

@@ -1,3 +1,5 @@
+import Algorithms
+
 /// Finds the block that an address lies in, interior or not: a table of pages for each stretch of addresses in which
 /// blocks lie. 4 bytes a page beside the blocks; a look-up reads the table and a block or two.
 struct BlockIndex {
@@ -54,23 +56,13 @@ struct BlockIndex {
 
     /// The blocks that begin in `range`, with the headers before them.
     func blocks(in range: Range<UInt64>) -> [Range<UInt64>] {
-        var low = 0
-        var high = blocks.count
-        while low < high {
-            let middle = (low + high) / 2
-            if blocks[middle].address < range.lowerBound { low = middle + 1 } else { high = middle }
-        }
-        return blocks[low...].prefix { $0.address < range.upperBound }.map { $0.address - 16..<$0.end }
+        let first = blocks.partitioningIndex { $0.address >= range.lowerBound }
+        return blocks[first...].prefix { $0.address < range.upperBound }.map { $0.address - 16..<$0.end }
     }
 
     private func stretch(at address: UInt64) -> Stretch? {
-        var low = 0
-        var high = stretches.count
-        while low < high {
-            let middle = (low + high) / 2
-            if stretches[middle].end <= address { low = middle + 1 } else { high = middle }
-        }
-        return low < stretches.count && stretches[low].start <= address ? stretches[low] : nil
+        let index = stretches.partitioningIndex { $0.end > address }
+        return index < stretches.count && stretches[index].start <= address ? stretches[index] : nil
     }
 }
 

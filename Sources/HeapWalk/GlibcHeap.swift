@@ -9,6 +9,7 @@ struct GlibcHeap<Source: MemorySource> {
     let map: MemoryMap
     let layout: GlibcLayout
     let mainArena: UInt64
+    private let brk: Mapping?
     /// Of malloc_par.sbrk_base; nil where it was not found.
     private let base: (address: UInt64, value: UInt64)?
 
@@ -26,7 +27,7 @@ struct GlibcHeap<Source: MemorySource> {
         self.layout = layout
         var found: (arena: UInt64, score: Int)?
         var base: (UInt64, UInt64)?
-        let brk = map.mappings.first { $0.path == "[heap]" }
+        brk = map.mappings.first { $0.path == "[heap]" }
         for (start, words) in Self.libcData(memory, map) {
             if let arena = Self.arena(in: words, at: start, memory), arena.score > found?.score ?? 0 { found = arena }
             if let brk { base = base ?? Self.sbrkBase(in: words, at: start, brk) }
@@ -61,7 +62,8 @@ struct GlibcHeap<Source: MemorySource> {
         for first in 0..<(words.count - 2 * count) {
             let pair = start + UInt64(first) * 8
             // Most bins of any heap are empty, and tell that by linking to themselves.
-            guard words[first] == pair - 16 || words[first + 2] == pair || words[first + 40] == pair + 304 else {
+            guard words[first] == pair - 16 || words[first + 2] == pair || words[first + 40] == pair + 40 * 8 - 16
+            else {
                 continue
             }
             let score = (0..<count).count { bin in
@@ -90,7 +92,6 @@ struct GlibcHeap<Source: MemorySource> {
         var walk = GlibcWalk(memory, layout)
         var heaps: [Range<UInt64>] = []
         let top = memory.words(mainArena &+ UInt64(GlibcLayout.top), 1).first ?? 0
-        let brk = map.mappings.first { $0.path == "[heap]" }
         if let brk, brk.contains(top) {
             try walk.chunks(from: base?.value ?? brk.start, to: top)
             heaps.append(brk.start..<brk.end)
@@ -111,9 +112,7 @@ struct GlibcHeap<Source: MemorySource> {
         for arena in arenas { walk.leaveOutFastBins(of: arena) }
         walk.leaveOutCached()
         walk.finish()
-        if let size = map.mapping(at: mainArena).map({ _ in UInt64(GlibcLayout.stateSize) }) {
-            walk.inventory.bookkeeping.append(mainArena..<mainArena + size)
-        }
+        walk.inventory.bookkeeping.append(mainArena..<mainArena + UInt64(GlibcLayout.stateSize))
         return walk.inventory
     }
 
@@ -160,6 +159,7 @@ struct GlibcHeap<Source: MemorySource> {
     /// Chunks that have mappings of their own: a header at the start of a page that says so. Neighbours may share a
     /// mapping.
     private func mappedChunks(beside heaps: [Range<UInt64>], _ walk: inout GlibcWalk<Source>) {
+        // malloc_par, five words before sbrk_base: n_mmaps in the first's upper half, … mmapped_mem.
         let told = base.map { memory.words($0.address &- 40, 4) } ?? []
         let expected = told.count == 4 ? told[0] >> 32 : nil
         var count: UInt64 = 0

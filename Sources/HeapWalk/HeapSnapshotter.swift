@@ -17,7 +17,7 @@ package enum HeapSnapshotter {
     ///
     /// - Parameter symbols: the variables of the module at a path, by address.
     package static func survey(
-        _ pid: Int32, symbols: @escaping (_ path: String) -> [DataSymbol]
+        _ pid: Int32, symbols: @escaping (_ path: String) -> [Variable]
     ) throws(HeapWalkError) -> HeapSurvey {
         let known = Self.preloaded(pid, symbols)
         let (reading, pause) = try whole(pid) { (stopped, memory, map, inventory) in
@@ -52,17 +52,17 @@ package enum HeapSnapshotter {
 
     /// Symbol tables take longer to read than heaps: nobody has to wait for them.
     private static func preloaded(
-        _ pid: Int32, _ symbols: (_ path: String) -> [DataSymbol]
-    ) -> [String: [DataSymbol]] {
+        _ pid: Int32, _ symbols: (_ path: String) -> [Variable]
+    ) -> [String: [Variable]] {
         let paths = Set((MemoryMap(of: pid)?.images ?? []).map(\.path))
         return Dictionary(uniqueKeysWithValues: paths.map { ($0, symbols($0)) })
     }
 
     /// `body` while the process stands still and its heap is whole, and the seconds for which it stood, failed tries
     /// included.
-    private static func whole<Result>(
-        _ pid: Int32, _ body: (StoppedProcess, RemoteMemory, MemoryMap, HeapInventory) -> Result
-    ) throws(HeapWalkError) -> (result: Result, pause: Double) {
+    private static func whole<Value>(
+        _ pid: Int32, _ body: (StoppedProcess, RemoteMemory, MemoryMap, HeapInventory) -> Value
+    ) throws(HeapWalkError) -> (result: Value, pause: Double) {
         let memory = RemoteMemory(pid: pid)
         guard access("/proc/\(pid)", F_OK) == 0 else {
             throw HeapWalkError(.processUnreadable, "process \(pid) does not exist")
@@ -80,20 +80,17 @@ package enum HeapSnapshotter {
         for _ in 0..<tries {
             let start = ContinuousClock.now
             let stopped = try StoppedProcess(pid)
-            defer { stopped.letGo() }
-            do throws(HeapWalkError) {
+            let outcome = Result<Value, HeapWalkError> { () throws(HeapWalkError) in
                 guard let map = MemoryMap(of: pid) else { throw failure }
-                let result = body(
-                    stopped, memory, map, try GlibcHeap(memory, map, version: version).inventory())
-                stopped.letGo()
-                pause += start.duration(to: .now)
-                return (result, Double(pause.components.seconds) + Double(pause.components.attoseconds) / 1e18)
-            } catch {
-                guard error.code == .busy else { throw error }
-                failure = error
+                return body(stopped, memory, map, try GlibcHeap(memory, map, version: version).inventory())
             }
             stopped.letGo()
             pause += start.duration(to: .now)
+            switch outcome {
+            case .success(let value): return (value, pause / .seconds(1))
+            case .failure(let error) where error.code == .busy: failure = error
+            case .failure(let error): throw error
+            }
             usleep(self.pause)
         }
         throw failure

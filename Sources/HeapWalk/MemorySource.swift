@@ -1,4 +1,3 @@
-import CLinux
 package import RemoteProcess
 
 /// Where a walk reads: another process, or a copy in a test.
@@ -7,17 +6,7 @@ package protocol MemorySource {
     func copy(_ address: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int
 }
 
-extension RemoteMemory: MemorySource {
-    package func copy(_ address: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
-        var done = 0
-        while done < buffer.count {
-            let got = clinux_read_memory(pid, address &+ UInt64(done), buffer.baseAddress! + done, buffer.count - done)
-            guard got > 0 else { break }
-            done += got
-        }
-        return done
-    }
-}
+extension RemoteMemory: MemorySource {}
 
 /// A piece of memory that is read through, mostly upwards: one copy for many words.
 struct MemoryWindow<Source: MemorySource>: ~Copyable {

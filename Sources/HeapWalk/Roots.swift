@@ -1,3 +1,4 @@
+import Algorithms
 import CLinux
 import HeapProfile
 import RemoteProcess
@@ -9,7 +10,7 @@ struct RootFinder<Source: MemorySource> {
     private let map: MemoryMap
     private let inventory: HeapInventory
     /// Of each module, its variables by address.
-    private let symbols: (_ path: String) -> [DataSymbol]
+    private let symbols: (_ path: String) -> [Variable]
     private(set) var roots: [HeapRoot] = []
     /// Bytes of mappings that were too large to be read through while the process waits.
     private(set) var unread: UInt64 = 0
@@ -17,7 +18,7 @@ struct RootFinder<Source: MemorySource> {
 
     init(
         _ scan: HeapScan<Source>, _ memory: RemoteMemory, _ map: MemoryMap, _ inventory: HeapInventory,
-        symbols: @escaping (_ path: String) -> [DataSymbol]
+        symbols: @escaping (_ path: String) -> [Variable]
     ) {
         self.scan = scan
         self.memory = memory
@@ -65,7 +66,7 @@ struct RootFinder<Source: MemorySource> {
     // MARK: Globals
 
     private mutating func globals(of image: RemoteImage) {
-        var names: [DataSymbol]?
+        var names: [Variable]?
         for segment in image.segments
         where segment.type == 1 && segment.isWritable && segment.start < 1 << 47 && segment.size < 1 << 40 {
             let found = scan.targets(in: segment.start..<segment.start + segment.size).filter { word in
@@ -80,10 +81,10 @@ struct RootFinder<Source: MemorySource> {
 
     /// One root for each variable; words without one are roots of their own.
     private mutating func add(
-        _ found: [(address: UInt64, block: UInt32)], _ symbols: [DataSymbol], bias: UInt64,
+        _ found: [(address: UInt64, block: UInt32)], _ symbols: [Variable], bias: UInt64,
         _ kind: HeapSurvey.Root.Kind, module: String, thread: Int32? = nil
     ) {
-        var last: DataSymbol?
+        var last: Variable?
         for (address, block) in found {
             let symbol = Self.symbol(at: address &- bias, in: symbols)
             if let symbol, symbol == last {
@@ -99,15 +100,9 @@ struct RootFinder<Source: MemorySource> {
         }
     }
 
-    private static func symbol(at address: UInt64, in symbols: [DataSymbol]) -> DataSymbol? {
-        var low = 0
-        var high = symbols.count
-        while low < high {
-            let middle = (low + high) / 2
-            if symbols[middle].start <= address { low = middle + 1 } else { high = middle }
-        }
-        guard low > 0, address - symbols[low - 1].start < symbols[low - 1].size else { return nil }
-        return symbols[low - 1]
+    private static func symbol(at address: UInt64, in symbols: [Variable]) -> Variable? {
+        let before = symbols[..<symbols.partitioningIndex { $0.start > address }]
+        return before.last.flatMap { address - $0.start < $0.size ? $0 : nil }
     }
 
     // MARK: Threads

@@ -1,3 +1,4 @@
+import Algorithms
 import HeapProfile
 
 /// A rate in bytes per second with its standard error.
@@ -173,12 +174,5 @@ private struct BirthProcess {
     }
 
     /// Of the first sample born at `time` or later.
-    private func index(of time: Double) -> Int {
-        var (low, high) = (0, samples.count)
-        while low < high {
-            let middle = (low + high) / 2
-            if samples[middle].birth < time { low = middle + 1 } else { high = middle }
-        }
-        return low
-    }
+    private func index(of time: Double) -> Int { samples.partitioningIndex { $0.birth >= time } }
 }

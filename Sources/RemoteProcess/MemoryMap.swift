@@ -1,3 +1,5 @@
+import Algorithms
+
 /// One line of /proc/PID/maps.
 package struct Mapping: Equatable {
     package var start: UInt64
@@ -43,13 +45,8 @@ package struct MemoryMap {
     }
 
     package func mapping(at address: UInt64) -> Mapping? {
-        var low = 0
-        var high = mappings.count
-        while low < high {
-            let middle = (low + high) / 2
-            if mappings[middle].end <= address { low = middle + 1 } else { high = middle }
-        }
-        return low < mappings.count && mappings[low].contains(address) ? mappings[low] : nil
+        let rest = mappings[mappings.partitioningIndex { $0.end > address }...]
+        return rest.first.flatMap { $0.contains(address) ? $0 : nil }
     }
 
     /// The start of each mapped file's image: where its first bytes are.

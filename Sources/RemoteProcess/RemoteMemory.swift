@@ -10,15 +10,19 @@ package struct RemoteMemory {
     package func read(_ address: UInt64, _ count: Int) -> [UInt8]? {
         guard count >= 0, count <= 64 << 20 else { return nil }
         var buffer = [UInt8](repeating: 0, count: count)
+        return buffer.withUnsafeMutableBytes { copy(address, into: $0) } == count ? buffer : nil
+    }
+
+    /// Copies what it can from `address` on, all or the first part; returns how many bytes that was.
+    package func copy(_ address: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
         var done = 0
-        while done < count {
-            let got = buffer.withUnsafeMutableBytes {
-                clinux_read_memory(pid, address &+ UInt64(done), $0.baseAddress.map { $0 + done }, count - done)
-            }
-            guard got > 0 else { return nil }
+        while done < buffer.count {
+            let got = clinux_read_memory(
+                pid, address &+ UInt64(done), buffer.baseAddress.map { $0 + done }, buffer.count - done)
+            guard got > 0 else { break }
             done += got
         }
-        return buffer
+        return done
     }
 
     package func word(_ address: UInt64) -> UInt64? { read(address, 8).map { number($0, at: 0, size: 8) } }

@@ -53,10 +53,13 @@ public enum SnapshotReader {
     private static func header(of path: String) throws(SnapshotError) -> FileHeader {
         guard let file = try FileHeader(path: path), file.isSnapshot else {
             var status = stat()
-            let isEmpty = stat(path, &status) == 0 && status.st_size == 0
+            let isThere = stat(path, &status) == 0
+            guard !isThere || status.st_mode & S_IFMT == S_IFREG else {
+                throw SnapshotError(.notASnapshot, path, "not a regular file: copy what it gives into one")
+            }
             throw SnapshotError(
                 .notASnapshot, path,
-                isEmpty
+                isThere && status.st_size == 0
                     ? "the file is empty: its writer was stopped before the first stage"
                     : "not a snapshot: give a file that `heaptide snapshot` or `heaptide run` wrote")
         }

@@ -1,3 +1,5 @@
+import Algorithms
+
 /// The addresses to look up in one file, ascending and each once.
 ///
 /// All that a file tells (symbols, units, functions, inlined calls) is walked once, and whatever has a code range asks
@@ -14,7 +16,7 @@ package struct Lookups {
 
     /// First index whose address is at least `address`. O(log n).
     package func firstIndex(from address: UInt64) -> Int {
-        Self.partition(indices) { addresses[$0] >= address }
+        addresses.partitioningIndex { $0 >= address }
     }
 
     /// Indices of the addresses from `start` up to but not including `end`; empty where `end` ≤ `start`. O(log n).
@@ -26,19 +28,8 @@ package struct Lookups {
 
     /// The part of `indices`, ascending, whose addresses lie from `start` up to but not including `end`. O(log n).
     package func slice(of indices: [Int], from start: UInt64, to end: UInt64) -> ArraySlice<Int> {
-        let first = Self.partition(indices.indices) { addresses[indices[$0]] >= start }
+        let first = indices.partitioningIndex { addresses[$0] >= start }
         guard first < indices.count, addresses[indices[first]] < end else { return [] }
-        return indices[first..<Self.partition(indices.indices) { addresses[indices[$0]] >= end }]
-    }
-
-    /// The first of `range` that meets a condition which, once met, all later ones meet; its end where none does.
-    private static func partition(_ range: Range<Int>, _ isMet: (Int) -> Bool) -> Int {
-        var low = range.lowerBound
-        var high = range.upperBound
-        while low < high {
-            let middle = low + (high - low) / 2
-            if isMet(middle) { high = middle } else { low = middle + 1 }
-        }
-        return low
+        return indices[first..<indices.partitioningIndex { addresses[$0] >= end }]
     }
 }

@@ -1,17 +1,6 @@
 import CElf
 public import HeapProfile
 
-/// A variable of a module, as its symbol table has it.
-public struct Variable: Sendable, Equatable {
-    /// Address as the module's file numbers it; of a thread-local, the offset in the module's block.
-    public var start: UInt64
-    /// In bytes, at least 1.
-    public var size: UInt64
-    /// As the symbol table spells it.
-    public var name: String
-    public var isThreadLocal: Bool
-}
-
 extension Symbolicator {
     /// The variables of the module at `path` by address, from its file or its separate debug file; empty where neither
     /// tells. One pass over the symbol table.

@@ -33,6 +33,7 @@ struct Attach: ParsableCommand {
 
     func validate() throws {
         if pid <= 0 { throw ValidationError("PID must be a process's number") }
+        try interval?.checkInterval()
         if detach, interval != nil || ledgers != nil || probe != nil {
             throw ValidationError("--detach goes with no other option")
         }

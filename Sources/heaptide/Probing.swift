@@ -32,6 +32,7 @@ struct TellProbe: ParsableCommand {
 
     func validate() throws {
         if pid <= 0 { throw ValidationError("PID must be a process's number") }
+        try interval?.checkInterval()
         if pause, resume { throw ValidationError("--pause and --resume exclude each other") }
     }
 

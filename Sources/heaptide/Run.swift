@@ -26,6 +26,7 @@ struct Run: ParsableCommand {
     var command: [String] = []
 
     func validate() throws {
+        try interval?.checkInterval()
         if command.isEmpty { throw ValidationError("No command was given: heaptide run [options] -- COMMAND …") }
     }
 

@@ -8,11 +8,7 @@ import Testing
 @Suite struct SurveyTests {
     private func survey(_ program: WatchedProgram) throws -> HeapSurvey {
         let symbolicator = Symbolicator()
-        return try HeapSnapshotter.survey(program.pid) { path in
-            symbolicator.variables(of: path).map {
-                DataSymbol(start: $0.start, size: $0.size, name: $0.name, isThreadLocal: $0.isThreadLocal)
-            }
-        }.demangled()
+        return try HeapSnapshotter.survey(program.pid, symbols: symbolicator.variables).demangled()
     }
 
     private static let service = """

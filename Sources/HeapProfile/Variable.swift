@@ -1,13 +1,14 @@
 /// A variable of a module, as its symbol table has it.
-package struct DataSymbol: Equatable, Sendable {
+public struct Variable: Sendable, Equatable {
     /// Address as the module's file numbers it; of a thread-local, the offset in the module's block.
-    package var start: UInt64
-    package var size: UInt64
+    public var start: UInt64
+    /// In bytes, at least 1.
+    public var size: UInt64
     /// As the symbol table spells it.
-    package var name: String
-    package var isThreadLocal: Bool
+    public var name: String
+    public var isThreadLocal: Bool
 
-    package init(start: UInt64, size: UInt64, name: String, isThreadLocal: Bool = false) {
+    public init(start: UInt64, size: UInt64, name: String, isThreadLocal: Bool = false) {
         self.start = start
         self.size = size
         self.name = name
