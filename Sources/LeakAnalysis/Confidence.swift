@@ -27,6 +27,7 @@ struct Confidence: Sendable {
     private static let prior = -1.0
     /// Seconds below which a leak and a cache that fills look alike: its ceiling is 0.7 there.
     static let shortestCertain = 60.0
+    static let doubtBefore = "a cache that is still filling looks the same"
 
     /// 0…1.
     var value: Double {
@@ -207,7 +208,7 @@ extension Confidence {
 
     private static func observation(_ context: Context) -> Evidence? {
         guard context.duration < shortestCertain else { return nil }
-        let text = "only \(Figures.duration(context.duration)) observed: a cache that is still filling looks the same"
+        let text = "only \(Figures.duration(context.duration)) observed: \(doubtBefore)"
         return Evidence(kind: .observation, text: text, weight: 0)
     }
 }

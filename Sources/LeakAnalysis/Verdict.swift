@@ -93,7 +93,7 @@ extension Verdict {
     /// What a short observation cannot tell.
     private static func doubt(_ heap: HeapFindings) -> String {
         guard heap.duration < Confidence.shortestCertain, heap.sampling != nil else { return "" }
-        return " — after \(Figures.duration(heap.duration)); a cache that is still filling looks the same"
+        return " — after \(Figures.duration(heap.duration)); \(Confidence.doubtBefore)"
     }
 
     private static func growth(_ growth: GrowthReport, _ heap: HeapFindings) -> String {

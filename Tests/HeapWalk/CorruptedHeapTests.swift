@@ -9,6 +9,18 @@ import Testing
 private struct CopiedMemory: MemorySource {
     var pieces: [(start: UInt64, bytes: [UInt8])]
 
+    /// Of a moment at which the program stood still.
+    static func writable(of program: WatchedProgram) throws -> (CopiedMemory, MemoryMap) {
+        let stopped = try StoppedProcess(program.pid)
+        defer { stopped.letGo() }
+        let map = try #require(MemoryMap(of: program.pid))
+        let memory = RemoteMemory(pid: program.pid)
+        let pieces = map.mappings.filter { $0.isWritable && $0.end - $0.start < 64 << 20 }.compactMap { mapping in
+            memory.read(mapping.start, Int(mapping.end - mapping.start)).map { (start: mapping.start, bytes: $0) }
+        }
+        return (CopiedMemory(pieces: pieces), map)
+    }
+
     mutating func set(_ word: UInt64, at address: UInt64) {
         guard
             let piece = pieces.firstIndex(where: { address >= $0.start && address - $0.start < UInt64($0.bytes.count) })
@@ -51,16 +63,9 @@ private struct CopiedMemory: MemorySource {
 
     @Test func anyByteMayBeWrong() throws {
         let program = try WatchedProgram(Self.program)
-        let stopped = try StoppedProcess(program.pid)
-        let map = try #require(MemoryMap(of: program.pid))
+        let (copy, map) = try CopiedMemory.writable(of: program)
         let memory = RemoteMemory(pid: program.pid)
         let version = try #require(glibcVersion(memory, map))
-        var copy = CopiedMemory(pieces: [])
-        for mapping in map.mappings where mapping.isWritable && mapping.end - mapping.start < 64 << 20 {
-            let bytes = memory.read(mapping.start, Int(mapping.end - mapping.start))
-            if let bytes { copy.pieces.append((mapping.start, bytes)) }
-        }
-        stopped.letGo()
         let whole = try GlibcHeap(copy, map, version: version).inventory()
         #expect(whole.blocks.count > 790, "\(whole.blocks.count)")
         #expect(whole.doubts.isEmpty, "\(whole.doubts)")
@@ -93,15 +98,8 @@ private struct CopiedMemory: MemorySource {
     /// Lists that lead back to themselves, and to heaps that were seen already.
     @Test func ringsEnd() throws {
         let program = try WatchedProgram(Self.program)
-        let stopped = try StoppedProcess(program.pid)
-        let map = try #require(MemoryMap(of: program.pid))
+        let (copy, map) = try CopiedMemory.writable(of: program)
         let memory = RemoteMemory(pid: program.pid)
-        var copy = CopiedMemory(pieces: [])
-        for mapping in map.mappings where mapping.isWritable && mapping.end - mapping.start < 64 << 20 {
-            let bytes = memory.read(mapping.start, Int(mapping.end - mapping.start))
-            if let bytes { copy.pieces.append((mapping.start, bytes)) }
-        }
-        stopped.letGo()
         let version = try #require(glibcVersion(memory, map))
         let heap = try GlibcHeap(copy, map, version: version)
         let arena = try #require(memory.word(heap.mainArena + UInt64(GlibcLayout.next)))
