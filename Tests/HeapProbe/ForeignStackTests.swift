@@ -4,7 +4,8 @@ import Testing
 
 /// Stacks that are not the thread's own: nothing is known of what lies below them, and what was there may be gone.
 @Suite struct ForeignStackTests {
-    /// `onStack(top, function, n)` calls it there, by hand; `deep(n)` takes blocks n calls below.
+    /// `onStack(top, function, n)` calls it there, by hand; so does `onStackUntold`, whose table does not tell that it left
+    /// the stack, so that a walk goes on behind the top. `deep(n)` takes blocks n calls below.
     private static let switching = """
         #include <stdio.h>
         #include <stdlib.h>
@@ -17,6 +18,11 @@ import Testing
         __asm__(".text\\nonStack:\\n.cfi_startproc\\npush %rbp\\n.cfi_def_cfa_offset 16\\n.cfi_offset %rbp, -16\\n"
                 "mov %rsp, %rbp\\n.cfi_def_cfa_register %rbp\\nmov %rdi, %rsp\\nmov %edx, %edi\\ncall *%rsi\\n"
                 "mov %rbp, %rsp\\npop %rbp\\n.cfi_def_cfa %rsp, 8\\nret\\n.cfi_endproc\\n");
+        void onStackUntold(void *top, void (*function)(int), int n);
+        __asm__("onStackUntold:\\n.cfi_startproc\\npush %rbp\\n.cfi_adjust_cfa_offset 8\\npush %rbx\\n"
+                ".cfi_adjust_cfa_offset 8\\nmov %rsp, %rbx\\nmov %rdi, %rsp\\nmov %edx, %edi\\ncall *%rsi\\n"
+                "mov %rbx, %rsp\\npop %rbx\\n.cfi_adjust_cfa_offset -8\\npop %rbp\\n.cfi_adjust_cfa_offset -8\\nret\\n"
+                ".cfi_endproc\\n");
         __attribute__((noinline, optimize("no-optimize-sibling-calls"))) static void deep(int n) {
             volatile char room[200];
             room[0] = n;
@@ -48,24 +54,33 @@ import Testing
     /// A large stack is given back, and a smaller one takes the lower part of its place: behind its top nothing is mapped.
     @Test(arguments: ["onStack(memory + 64 * PAGE, deep, 800)", "coroutine(memory, 64 * PAGE, 800)"])
     func aPlaceUsedAgain(large: String) throws {
-        let profile = try run(
-            """
-            int main(void) {
-                for (int round = 0; round < 20; round++) {
-                    char *memory = mmap(NULL, 256 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-                    mprotect(memory, 64 * PAGE, PROT_READ | PROT_WRITE);
-                    \(large);
-                    munmap(memory + 16 * PAGE, 240 * PAGE);
-                    onStack(memory + 16 * PAGE, deep, 0);
-                    for (int n = 0; n < 40; n++) onStack(memory + 16 * PAGE, deep, n);
-                    munmap(memory, 16 * PAGE);
-                }
-                return 0;
-            }
-            """)
+        let profile = try run(Self.place(large: large, small: "onStack"))
         #expect(profile.blocks(ofSize: 6301).live == 0)
         // The switch by hand ends nowhere: main is found behind it, as libgcc's unwinder would.
         #expect(profile.sites.contains { $0.stack.count > 42 })
+    }
+
+    @Test func nothingIsReadBehindTheTop() throws {
+        let profile = try run(
+            Self.place(large: "onStackUntold(memory + 64 * PAGE, deep, 800)", small: "onStackUntold"))
+        #expect(profile.blocks(ofSize: 6301).live == 0)
+    }
+
+    private static func place(large: String, small: String) -> String {
+        """
+        int main(void) {
+            for (int round = 0; round < 20; round++) {
+                char *memory = mmap(NULL, 256 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                mprotect(memory, 64 * PAGE, PROT_READ | PROT_WRITE);
+                \(large);
+                munmap(memory + 16 * PAGE, 240 * PAGE);
+                \(small)(memory + 16 * PAGE, deep, 0);
+                for (int n = 0; n < 40; n++) \(small)(memory + 16 * PAGE, deep, n);
+                munmap(memory, 16 * PAGE);
+            }
+            return 0;
+        }
+        """
     }
 
     /// What the program keeps right below a small stack stays as it is.
