@@ -67,8 +67,9 @@ final class WatchedProgram {
 
     var pid: Int32 { process.processIdentifier }
 
-    /// Its exit status.
+    /// Its exit status; -1 where it was never started, as it is when the compiler failed.
     func end() -> Int32 {
+        guard pid > 0 else { return -1 }
         try? input.fileHandleForWriting.close()
         process.waitUntilExit()
         return process.terminationStatus
