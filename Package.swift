@@ -89,6 +89,8 @@ let package = Package(
                     "-Xlinker", "--strip-debug",
                     // Dlopened, its calls of its own functions must not go to libc's.
                     "-Xlinker", "-Bsymbolic-functions",
+                    // The loader's resolver takes 3 KiB of a stack that may be small.
+                    "-Xlinker", "-z", "-Xlinker", "now",
                     "-Xlinker", "--version-script=\(Context.packageDirectory)/Probes/HeapProbe/exports.map",
                 ])
             ]),

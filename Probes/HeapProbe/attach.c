@@ -78,6 +78,12 @@ static void look_for_loads(bool may_look_up)
     errno = error;
 }
 
+static void look_within_an_allocation(void *context)
+{
+    (void)context;
+    look_for_loads(false);
+}
+
 /* libc loads modules without calling dlopen by a slot (name services, character sets), and see below. */
 static void look_now_and_then(void)
 {
@@ -88,7 +94,7 @@ static void look_now_and_then(void)
     if (time >= due
         && __atomic_compare_exchange_n(&next_look, &due, time + SECOND, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
         && hr_loader_try_enter()) {
-        look_for_loads(false);
+        hr_deeper(look_within_an_allocation, NULL);
         hr_loader_leave();
     }
 }

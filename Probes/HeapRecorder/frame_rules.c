@@ -39,17 +39,30 @@ void hr_rules_after_fork(void)
     HR_STORE(threads_learning, 0);
 }
 
+typedef struct lesson {
+    uint64_t ip;
+    bool exact;
+    hr_rule rule;
+} lesson;
+
+static void learn(void *context)
+{
+    lesson *lesson = context;
+    lesson->rule = hr_rule_learn(lesson->ip, lesson->exact);
+}
+
 __attribute__((noinline)) hr_rule hr_rule_missing(uint64_t ip, bool exact)
 {
     if (is_barred)
         return (hr_rule){.kind = HR_RULE_UNKNOWN};
     uint64_t key = hr_rule_key(ip, exact); /* of the code that is there before it is looked at */
     HR_ADD(threads_learning, 1);
-    hr_rule rule = hr_rule_learn(ip, exact);
+    lesson lesson = {.ip = ip, .exact = exact};
+    bool is_learnt = hr_deeper(learn, &lesson);
     HR_ADD(threads_learning, -1);
-    if (publish(hr_rule_set(ip), key, rule))
+    if (is_learnt && publish(hr_rule_set(ip), key, lesson.rule))
         HR_ADD(hr_ledger_now.header->frames_learnt, 1);
-    return rule;
+    return lesson.rule;
 }
 
 void hr_rules_forget(void) { HR_ADD(hr_rules_generation, 1); }

@@ -3,35 +3,16 @@
 
 #include "recorder_internal.h"
 
-#define THREADS 16u /* that can be told apart; more of them take one another's place, which costs time only */
-#define FEW 8u      /* frames that a walk may differ in before it is worth remembering */
+#define FEW 8u /* frames that a walk may differ in before it is worth remembering */
 
-static hr_last_walk walks[THREADS];
-const uint64_t hr_last_walks_size = sizeof walks;
-
-hr_last_walk *hr_last_walk_take(void)
+void hr_last_walk_begin(hr_last_walk *last)
 {
-    uint64_t hash = ((uintptr_t)&hr_self >> 6) * UINT64_C(0x9E3779B97F4A7C15);
-    hr_last_walk *last = &walks[hash >> 32 & (THREADS - 1)];
-    if (__atomic_exchange_n(&last->is_busy, 1, __ATOMIC_ACQUIRE))
-        return NULL;
     uint64_t generation = HR_LOAD(hr_rules_generation);
     if (last->generation != generation)
         last->count = 0;
     last->generation = generation;
     last->cursor = 0;
-    return last;
 }
-
-void hr_last_walks_forget(void)
-{
-    for (uint32_t i = 0; i < THREADS; i++) {
-        walks[i].count = 0;
-        hr_last_walk_return(&walks[i]);
-    }
-}
-
-void hr_last_walk_return(hr_last_walk *last) { __atomic_store_n(&last->is_busy, 0, __ATOMIC_RELEASE); }
 
 void hr_last_walk_replace(hr_last_walk *last, uint32_t depth)
 {

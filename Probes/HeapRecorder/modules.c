@@ -141,8 +141,9 @@ static int add_module(struct dl_phdr_info *info, size_t size, void *context)
     return 0;
 }
 
-void hr_modules_refresh(void)
+static void refresh(void *context)
 {
+    (void)context;
     hl_header *header = hr_ledger_now.header;
     uint64_t serial = hr_ledger_now.serial;
     if (__atomic_exchange_n(&refreshing, serial, __ATOMIC_ACQUIRE) == serial)
@@ -165,6 +166,8 @@ void hr_modules_refresh(void)
     }
     __atomic_store_n(&refreshing, 0, __ATOMIC_RELEASE);
 }
+
+void hr_modules_refresh(void) { hr_deeper(refresh, NULL); }
 
 void hr_modules_inherit(const hr_ledger *parent, hr_ledger *child)
 {

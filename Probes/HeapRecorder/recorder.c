@@ -19,7 +19,7 @@
  */
 enum { FRESH = 0, OPENING = 1, RECORDING = 2, INERT = 3 };
 
-hr_fork_page_t hr_fork_page __attribute__((aligned(4096)));
+hr_fork_page_t hr_fork_page;
 
 __thread hr_thread hr_self;
 hr_config hr_configured;
@@ -40,7 +40,7 @@ void hr_configure(const hr_config *config)
         hr_configured.interval = 1;
     strncpy(directory, config->directory, sizeof directory - 1);
     hr_configured.directory = directory;
-    wiped_on_fork = sysconf(_SC_PAGESIZE) == sizeof hr_fork_page
+    wiped_on_fork = sizeof hr_fork_page % (size_t)sysconf(_SC_PAGESIZE) == 0
         && madvise(&hr_fork_page, sizeof hr_fork_page, MADV_WIPEONFORK) == 0;
     hr_fork_page.is_first_life = 1;
     configured_pid = getpid();
@@ -78,11 +78,13 @@ static void forget_parent(void)
 {
     if (hr_ledger_now.pid && hr_ledger_now.pid != getpid()) {
         hr_filter_clear();
-        hr_last_walks_forget();
+        hr_workspaces_after_fork();
         hr_rules_after_fork();
         hr_self.random = 0; /* or it would repeat its parent's */
     }
 }
+
+static void open_ledger(void *ok) { *(bool *)ok = hr_ledger_open(); }
 
 /* True when there is a ledger to write to. Makes it when it is time; other threads pass by meanwhile. */
 static bool recording(void)
@@ -99,7 +101,8 @@ static bool recording(void)
         || !__atomic_compare_exchange_n(&hr_fork_page.phase, &phase, OPENING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return false;
     forget_parent();
-    bool ok = hr_ledger_open();
+    bool ok = false;
+    hr_deeper(open_ledger, &ok);
     if (ok)
         HR_ADD(hr_ledger_now.header->samples_dropped, __atomic_exchange_n(&missed, 0, __ATOMIC_RELAXED));
     __atomic_store_n(&hr_fork_page.phase, ok ? RECORDING : INERT, __ATOMIC_RELEASE);
@@ -194,25 +197,24 @@ static void record(void *block, size_t size, double weight, uint32_t site, uint6
 }
 
 /* A stack that is new may have come about by rules of code that is gone: then once more. */
-static hr_stack unwind_again(hr_stack stack, uint64_t *frames, const hr_caller *caller)
+static hr_stack unwind_again(hr_stack stack, const hr_caller *caller)
 {
     hl_header *header = hr_ledger_now.header;
     uint64_t unloads = HR_LOAD(header->unloads);
     hr_modules_refresh();
-    return HR_LOAD(header->unloads) == unloads ? stack : hr_unwind(frames, caller);
+    return HR_LOAD(header->unloads) == unloads ? stack : hr_unwind(caller);
 }
 
 static __attribute__((noinline)) uint32_t site_of_stack(const hr_caller *caller)
 {
-    uint64_t frames[HL_MAX_DEPTH];
     uint32_t site;
-    hr_stack stack = hr_unwind(frames, caller);
+    hr_stack stack = hr_unwind(caller);
     if (stack.flags & HL_SITE_NO_UNWINDER)
         HR_ADD(hr_ledger_now.header->stacks_failed, 1);
     if (HR_LIKELY(hr_site_find(stack.hash, &site)))
         return site;
-    stack = unwind_again(stack, frames, caller);
-    return hr_site_intern(stack.hash, frames, stack.depth, stack.flags);
+    stack = unwind_again(stack, caller);
+    return hr_site_intern(stack.hash, stack.frames, stack.depth, stack.flags);
 }
 
 /* A library that took an unloaded one's place may call from the same addresses: those stacks are known, and wrong. Asking
@@ -274,7 +276,7 @@ void hr_allocated(void *block, size_t size, const hr_caller *caller)
     int error = errno;
     self->inside = 1;
     drawn drawn = {.block = block, .size = size, .interval = due(self, size), .caller = caller};
-    if (drawn.interval && !hr_with_stack_room(caller, sample, &drawn))
+    if (drawn.interval && !hr_with_workspace(caller, sample, &drawn))
         drop();
     self->inside = 0;
     errno = error;

@@ -159,28 +159,27 @@ static __attribute__((noinline)) uint32_t walk(
     return depth;
 }
 
-static uint32_t walk_from(const hr_caller *caller, uint64_t *frames, uint32_t *flags)
+static uint32_t walk_from(const hr_caller *caller, uint32_t *flags)
 {
     /* With async frames the registers along the way matter, which are not remembered; and a foreign stack may be gone. */
-    hr_last_walk *last = hr_async_job_run || !hr_stack_is_own ? NULL : hr_last_walk_take();
-    uint32_t depth = walk(frames, HL_MAX_DEPTH, flags, caller, last);
+    hr_last_walk *last = hr_async_job_run || !hr_stack_is_own ? NULL : &hr_workspace_held->last_walk;
     if (last)
-        hr_last_walk_return(last);
-    return depth;
+        hr_last_walk_begin(last);
+    return walk(hr_workspace_held->frames, HL_MAX_DEPTH, flags, caller, last);
 }
 
-hr_stack hr_unwind(uint64_t *frames, const hr_caller *caller)
+hr_stack hr_unwind(const hr_caller *caller)
 {
-    hr_stack stack = {.frames = frames};
+    hr_stack stack = {.frames = hr_workspace_held->frames};
     if (can_unwind)
-        stack.depth = walk_from(caller, frames, &stack.flags);
+        stack.depth = walk_from(caller, &stack.flags);
     if (stack.depth == 0) {
-        frames[0] = caller->ip;
+        hr_workspace_held->frames[0] = caller->ip;
         stack.depth = 1;
         stack.flags = HL_SITE_NO_UNWINDER;
     }
-    stack.hash = hr_stack_hash(frames, stack.depth);
+    stack.hash = hr_stack_hash(stack.frames, stack.depth);
     return stack;
 }
 
-uint64_t hr_memory_held(void) { return sizeof hr_filter + sizeof hr_rules + hr_last_walks_size; }
+uint64_t hr_memory_held(void) { return sizeof hr_filter + sizeof hr_rules + hr_workspaces_size(); }

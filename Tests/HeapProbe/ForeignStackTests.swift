@@ -45,7 +45,7 @@ import Testing
         """
 
     private func run(_ body: String) throws -> HeapProfile {
-        let probed = try Probed(Self.switching + body, flags: ["-D_GNU_SOURCE", "-O1"])
+        let probed = try Probed(Self.switching + body, flags: ["-D_GNU_SOURCE", "-O1", "-pthread", "-Wl,-z,now"])
         let result = try probed.run()
         #expect(result.status == 0 && !result.wasSignalled, "\(result)")
         return try #require(try probed.profiles().first)
@@ -96,5 +96,93 @@ import Testing
                 return 0;
             }
             """)
+    }
+
+    /// Stacks within the thread's own memory, which a look at where they lie does not tell from its own: in a local array,
+    /// in a thread-local, and above a page of its stack that a runtime made its guard.
+    @Test(arguments: [
+        "coroutine(local.stack, sizeof local.stack, 0); return spoilt(local.below, sizeof local.below);",
+        "handler(local.stack, sizeof local.stack); return spoilt(local.below, sizeof local.below);",
+        "handler(own.stack, sizeof own.stack); return spoilt(own.below, sizeof own.below);",
+        "return guarded();",
+    ])
+    func dataBelowAStackWithin(use: String) throws {
+        _ = try run(
+            """
+            #include <pthread.h>
+            #include <signal.h>
+            struct place { unsigned char below[8 * PAGE], stack[2 * PAGE]; };
+            static __thread struct place own;
+            static int spoilt(unsigned char *bytes, long size) {
+                int count = 0;
+                for (long i = 0; i < size; i++) count += bytes[i] != 0x5a;
+                return count;
+            }
+            static void handle(int signal) { (void)signal; deep(0); }
+            static void handler(void *low, size_t size) {
+                sigaltstack(&(stack_t){.ss_sp = low, .ss_size = size}, 0);
+                sigaction(SIGUSR1, &(struct sigaction){.sa_handler = handle, .sa_flags = SA_ONSTACK}, 0);
+                raise(SIGUSR1);
+                sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, 0);
+            }
+            static __attribute__((noinline)) int upTo(char *low) {
+                volatile char room[64];
+                room[0] = 1;
+                if ((char *)__builtin_frame_address(0) - low > 1400) upTo(low);
+                else for (int i = 0; i < 50; i++) { keep = malloc(6301); free(keep); }
+                return room[0] - 1;
+            }
+            static int guarded(void) {
+                char *low = (char *)(((long)__builtin_frame_address(0) - 25 * PAGE) & -PAGE);
+                if (mprotect(low, PAGE, PROT_NONE)) return 1;
+                int result = upTo(low + PAGE);
+                return mprotect(low, PAGE, PROT_READ | PROT_WRITE) ? 1 : result;
+            }
+            static long use(void) {
+                struct place local;
+                memset(local.below, 0x5a, sizeof local.below);
+                memset(own.below, 0x5a, sizeof own.below);
+                \(use)
+            }
+            static void *begin(void *no) { (void)no; return (void *)use(); }
+            int main(void) {
+                pthread_t thread;
+                void *result;
+                if (use() || pthread_create(&thread, 0, begin, 0) || pthread_join(thread, &result)) return 1;
+                return result != 0;
+            }
+            """)
+    }
+
+    /// Nothing can be asked, so that nothing but the thread's own stack counts as readable: the frame pointer of code
+    /// without tables leads nowhere.
+    @Test func aSandboxThatDoesNotTellWhatIsReadable() throws {
+        let profile = try run(
+            """
+            #include <linux/filter.h>
+            #include <linux/seccomp.h>
+            #include <stddef.h>
+            #include <sys/prctl.h>
+            #include <sys/syscall.h>
+            static void allocate(void) { deep(0); }
+            int main(void) {
+                /* push rbp; lea rbp, [rsp + 4 MiB]; call rdi; pop rbp; ret */
+                static const unsigned char code[] = {0x55, 0x48, 0x8d, 0xac, 0x24, 0, 0, 0x40, 0, 0xff, 0xd7, 0x5d, 0xc3};
+                void *page = mmap(NULL, PAGE, 7, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                memcpy(page, code, sizeof code);
+                struct sock_filter filter[] = {
+                    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigprocmask, 0, 1),
+                    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 1),
+                    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+                };
+                struct sock_fprog sandbox = {4, filter};
+                deep(0);
+                if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, 2, &sandbox)) return 1;
+                ((void (*)(void (*)(void)))page)(allocate);
+                return 0;
+            }
+            """)
+        #expect(profile.blocks(ofSize: 6301).live == 0)
     }
 }

@@ -105,7 +105,7 @@ static inline hr_rule hr_rule_at(uint64_t ip, bool exact)
     return hr_rule_missing(ip, exact);
 }
 
-/* ---- stack_room.c: what of the stack is known to be there, for this sample ------------------------------------------ */
+/* ---- stacks.c: what of the stack is known to be there, for this sample ---------------------------------------------- */
 
 typedef struct hr_stack_range {
     uint64_t low, high;

@@ -36,6 +36,9 @@ void hr_configure(const hr_config *config);
 /* Loads libunwind privately (RTLD_LOCAL: its _Unwind_* must not replace libgcc's). Never from inside malloc. */
 void hr_load_unwinder(void);
 
+/* Calls `work` on a stack of the recorder's own, with signals blocked: the program's may be small. False: none is free. */
+bool hr_deeper(void (*work)(void *), void *argument);
+
 /* Between the two, which nest, dl_iterate_phdr does not wait. False: another thread has the loader. */
 bool hr_loader_try_enter(void);
 void hr_loader_leave(void);

@@ -19,7 +19,6 @@ typedef struct hr_walked {
 } hr_walked;
 
 typedef struct hr_last_walk {
-    uint32_t is_busy;
     uint32_t current;     /* which of `frames` is the last walk; the other one takes the walk under way */
     uint32_t count;       /* frames of the last walk */
     uint32_t cursor;      /* the first of them that is not below the walk under way */
@@ -27,15 +26,10 @@ typedef struct hr_last_walk {
     hr_walked frames[2][HR_WALK_LONGEST];
 } hr_last_walk;
 
-extern const uint64_t hr_last_walks_size;
-
-/* This thread's, as far as nobody else uses it now; else NULL. */
-hr_last_walk *hr_last_walk_take(void);
+/* A walk begins. */
+void hr_last_walk_begin(hr_last_walk *last);
 /* `depth` frames were noted and lead to the end of the stack. */
 void hr_last_walk_replace(hr_last_walk *last, uint32_t depth);
-void hr_last_walk_return(hr_last_walk *last);
-/* In a forked child: those who had taken one are not there. */
-void hr_last_walks_forget(void);
 
 /* The frames behind `at` by the last walk, into `frames`: how many, or 0 where it cannot tell. `depth` were noted so far. */
 uint32_t hr_last_walk_rejoin(

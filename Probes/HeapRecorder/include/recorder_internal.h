@@ -4,6 +4,7 @@
 
 #include "frame_rule.h"
 #include "heap_recorder.h"
+#include "last_walk.h"
 
 #define HR_MODULES 512u
 #define HR_NAMES UINT64_C(65536) /* bytes */
@@ -35,14 +36,16 @@ typedef struct hr_ledger {
 
 extern hr_ledger hr_ledger_now;
 
-/* What a forked child begins without: the kernel zeroes this page there (MADV_WIPEONFORK), also after a raw clone. */
-#define HR_SPARE_STACKS 8u
+/* What a forked child begins without: the kernel zeroes these pages there (MADV_WIPEONFORK), also after a raw clone. */
+#define HR_WORKSPACES 64u
 typedef struct hr_fork_page_t {
     uint32_t phase;
     uint32_t is_first_life; /* this is the process that hr_configure saw, or shares its memory */
-    uint32_t spare_is_busy[HR_SPARE_STACKS];
-    uint8_t rest[4096 - 4 * (2 + HR_SPARE_STACKS)];
-} hr_fork_page_t;
+    struct {
+        uint32_t is_busy;
+        uint8_t rest_of_line[60]; /* a line for each: threads that sample do not wait for one another's */
+    } workspaces[HR_WORKSPACES] __attribute__((aligned(64)));
+} __attribute__((aligned(4096))) hr_fork_page_t;
 extern hr_fork_page_t hr_fork_page;
 extern hr_config hr_configured;
 
@@ -87,8 +90,8 @@ typedef struct hr_stack {
     uint32_t flags;         /* HL_SITE_… */
     uint64_t hash;
 } hr_stack;
-/* `frames` has room for HL_MAX_DEPTH. Only within hr_with_stack_room. */
-hr_stack hr_unwind(uint64_t *frames, const hr_caller *caller);
+/* With a workspace, whose frames they are. */
+hr_stack hr_unwind(const hr_caller *caller);
 bool hr_has_unwinder(void);
 /* Bytes of the recorder's tables besides the ledger; libunwind's pools, some 64 KiB, are not in it. */
 uint64_t hr_memory_held(void);
@@ -116,10 +119,22 @@ uint32_t hr_async_chain(const hr_registers *frame, uint64_t *frames, uint32_t ro
 /* loader.c */
 void hr_loader_load(void);
 
-/* stack_room.c: calls `work` on this stack if it is the thread's own and has room, else on a spare one; false where no
- * spare one is free. */
-bool hr_with_stack_room(const hr_caller *caller, void (*work)(void *), void *argument);
+/* workspace.c: what the thread has while it takes a sample. */
+typedef struct hr_workspace {
+    uint64_t frames[HL_MAX_DEPTH];
+    hr_last_walk last_walk; /* of the thread that had it last */
+    uint32_t place;
+} __attribute__((aligned(64))) hr_workspace;
+extern __thread hr_workspace *hr_workspace_held;
+/* Calls `work` with a workspace, on this stack if it is the thread's own and has room for a sample, else on that of the
+ * workspace; false where none is free. */
+bool hr_with_workspace(const hr_caller *caller, void (*work)(void *), void *argument);
+/* In a forked child: those who had taken one are not there. */
+void hr_workspaces_after_fork(void);
+uint64_t hr_workspaces_size(void); /* bytes */
 
+/* stacks.c: where the walk may read from now on. True: this stack is the thread's own, and has room for a sample. */
+bool hr_stack_has_room(const hr_caller *caller);
 /* Of the eight bytes that hold `address`. Keeps errno. */
 bool hr_is_readable(const void *address);
 /* The same, asked once for the neighbours of an address. `known_page` begins as UINT64_MAX. */

@@ -1,38 +1,35 @@
 /*
  * What of the stack can be used and read. A thread's own stack stays where it is as long as the thread lives, and its ends
  * are known. Of any other (a coroutine's, a signal handler's) nothing is known: how much room is left below, or whether
- * what was there a moment ago still is. There the probe works on a stack of its own, and looks before it reads.
+ * what was there a moment ago still is. There the probe looks before it reads.
  */
 #define _GNU_SOURCE
 #include "recorder_internal.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define PAGE ((uintptr_t)4096)
-#define NEEDED ((uintptr_t)12 << 10) /* learning a rule takes 7 KiB at the most (measured), the rest is ours */
+#define NEEDED ((uintptr_t)4 << 10) /* by a sample; what takes more has a stack of ours (workspace.c) */
 #define LARGEST_FIRST ((uintptr_t)64 << 20) /* the kernel leaves 128 MiB below the first stack, whatever the limit */
 #define USUAL_LIMIT ((uintptr_t)8 << 20)
-#define SPARE ((size_t)64 << 10)
 #define LONGEST_STRIDE (64 * PAGE) /* of one frame beyond what is known, before it is looked at by itself */
 
 __thread hr_stack_range hr_stack_known;
 __thread bool hr_stack_is_own;
 
-/* The kernel reads the new mask before it rejects the operation: EFAULT tells that it could not. Any sandbox allows
- * this call, which process_vm_readv cannot be said of. */
+/* The kernel reads the new mask before it rejects the operation: EINVAL tells that it could. Unlike process_vm_readv the
+ * call is allowed in nearly every sandbox; in another one nothing counts as readable. */
 bool hr_is_readable(const void *address)
 {
     uintptr_t word = (uintptr_t)address & ~(uintptr_t)7;
     if (word < PAGE)
         return false; /* to the kernel, NULL is no mask, and fine */
     int error = errno;
-    bool readable = syscall(SYS_rt_sigprocmask, ~0, word, NULL, (size_t)8) == 0 || errno != EFAULT;
+    bool readable = syscall(SYS_rt_sigprocmask, ~0, word, NULL, (size_t)8) == 0 || errno == EINVAL;
     errno = error;
     return readable;
 }
@@ -92,103 +89,17 @@ static hr_stack_range own_stack(uintptr_t address)
     return contains(started, address) ? started : (hr_stack_range){0, 0};
 }
 
-static bool has_room_here(void)
+bool hr_stack_has_room(const hr_caller *caller)
 {
     uintptr_t here = (uintptr_t)__builtin_frame_address(0), low = here - NEEDED;
     if (HR_LIKELY(hr_stack_is_own && low >= hr_stack_known.low && here < hr_stack_known.high))
         return true;
     hr_stack_range own = own_stack(here);
     hr_stack_is_own = contains(own, here) && contains(own, low);
-    hr_stack_known = (hr_stack_range){low, own.high};
-    return hr_stack_is_own;
-}
-
-/* ---- Another one ------------------------------------------------------------------------------------------------- */
-
-/* Calls `work` on the stack that ends at `top`. Whoever unwinds through it comes back to this one. */
-void hr_on_stack(void *top, void (*work)(void *), void *argument);
-__asm__(".pushsection .text\n"
-        ".hidden hr_on_stack\n"
-        ".globl hr_on_stack\n"
-        ".type hr_on_stack, @function\n"
-        "hr_on_stack:\n"
-        ".cfi_startproc\n"
-        "pushq %rbp\n"
-        ".cfi_def_cfa_offset 16\n"
-        ".cfi_offset %rbp, -16\n"
-        "movq %rsp, %rbp\n"
-        ".cfi_def_cfa_register %rbp\n"
-        "movq %rdi, %rsp\n"
-        "movq %rdx, %rdi\n"
-        "callq *%rsi\n"
-        "movq %rbp, %rsp\n"
-        "popq %rbp\n"
-        ".cfi_def_cfa %rsp, 8\n"
-        "retq\n"
-        ".cfi_endproc\n"
-        ".size hr_on_stack, . - hr_on_stack\n"
-        ".popsection\n");
-
-static uint8_t *spares[HR_SPARE_STACKS];
-
-/* One that nobody uses now, or HR_SPARE_STACKS. */
-static uint32_t take_spare(void)
-{
-    for (uint32_t i = 0; i < HR_SPARE_STACKS; i++) {
-        if (__atomic_exchange_n(&hr_fork_page.spare_is_busy[i], 1, __ATOMIC_ACQUIRE))
-            continue;
-        if (!spares[i]) {
-            void *memory = mmap(NULL, SPARE + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-            if (memory != MAP_FAILED && mprotect(memory, PAGE, PROT_NONE) == 0)
-                spares[i] = memory;
-            else if (memory != MAP_FAILED)
-                munmap(memory, SPARE + PAGE);
-        }
-        if (spares[i])
-            return i;
-        __atomic_store_n(&hr_fork_page.spare_is_busy[i], 0, __ATOMIC_RELEASE);
-        break;
-    }
-    return HR_SPARE_STACKS;
-}
-
-/* A handler may look at the stack that it runs on, as a collector's does, or leave by a jump: none runs on a spare one, but
- * for faults. Signals n are bits n − 1. */
-static uint64_t block_signals(void)
-{
-    uint64_t faults = UINT64_C(1) << (SIGSEGV - 1) | UINT64_C(1) << (SIGBUS - 1) | UINT64_C(1) << (SIGILL - 1)
-        | UINT64_C(1) << (SIGFPE - 1) | UINT64_C(1) << (SIGTRAP - 1) | UINT64_C(1) << (SIGSYS - 1);
-    uint64_t others = ~faults, before = ~UINT64_C(0);
-    syscall(SYS_rt_sigprocmask, SIG_BLOCK, &others, &before, sizeof before);
-    return before;
-}
-
-static void restore_signals(uint64_t before)
-{
-    if (before != ~UINT64_C(0)) /* in a sandbox that refuses they were not blocked either */
-        syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
-}
-
-static __attribute__((noinline)) bool on_spare(const hr_caller *caller, void (*work)(void *), void *argument)
-{
-    uint32_t spare = take_spare();
-    if (spare == HR_SPARE_STACKS)
-        return false;
     uintptr_t frame = (uintptr_t)caller;
-    hr_stack_known = (hr_stack_range){frame, (frame & ~(PAGE - 1)) + PAGE};
-    uint64_t signals = block_signals();
-    hr_on_stack(spares[spare] + PAGE + SPARE, work, argument);
-    __atomic_store_n(&hr_fork_page.spare_is_busy[spare], 0, __ATOMIC_RELEASE);
-    restore_signals(signals);
-    return true;
-}
-
-bool hr_with_stack_room(const hr_caller *caller, void (*work)(void *), void *argument)
-{
-    if (HR_UNLIKELY(!has_room_here()))
-        return on_spare(caller, work, argument);
-    work(argument);
-    return true;
+    hr_stack_known = hr_stack_is_own ? (hr_stack_range){low, own.high}
+                                     : (hr_stack_range){frame, (frame & ~(PAGE - 1)) + PAGE};
+    return hr_stack_is_own;
 }
 
 /* ---- Reading ----------------------------------------------------------------------------------------------------- */

@@ -1,0 +1,152 @@
+/*
+ * What a thread works with while it takes a sample: memory and a stack of ours, so that the stack it came by gives hardly
+ * more than a malloc takes of it. Programs keep things right below small stacks, also within larger ones: of a coroutine
+ * in a local array, of a handler in a thread-local. There are enough of them for the threads that sample at the same
+ * moment; who finds none leaves its sample out.
+ */
+#define _GNU_SOURCE
+#include "recorder_internal.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define PAGE ((size_t)4096)
+#define STACK ((size_t)64 << 10) /* learning a rule takes 7 KiB at the most (measured) */
+#define SIZE (PAGE + STACK + sizeof(hr_workspace)) /* a guard, the stack, and above it the rest */
+
+static hr_workspace *workspaces[HR_WORKSPACES];
+__thread hr_workspace *hr_workspace_held;
+
+/* ---- Taking turns ------------------------------------------------------------------------------------------------ */
+
+static hr_workspace *make(void)
+{
+    uint8_t *memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return NULL;
+    if (mprotect(memory, PAGE, PROT_NONE) != 0) {
+        munmap(memory, SIZE);
+        return NULL;
+    }
+    if (hr_ledger_now.header)
+        HR_ADD(hr_ledger_now.header->memory_bytes, SIZE);
+    return (hr_workspace *)(memory + PAGE + STACK);
+}
+
+/* The one that this thread had before, mostly: what it remembers there is of use to nobody else. */
+static bool take(void)
+{
+    uint32_t first = (uint32_t)(((uintptr_t)&hr_workspace_held >> 6) * UINT64_C(0x9E3779B97F4A7C15) >> 32);
+    for (uint32_t n = 0; n < HR_WORKSPACES; n++) {
+        uint32_t place = (first + n) % HR_WORKSPACES;
+        if (__atomic_exchange_n(&hr_fork_page.workspaces[place].is_busy, 1, __ATOMIC_ACQUIRE))
+            continue;
+        if (HR_UNLIKELY(!workspaces[place]) && (workspaces[place] = make()) != NULL)
+            workspaces[place]->place = place;
+        if ((hr_workspace_held = workspaces[place]) != NULL)
+            return true;
+        __atomic_store_n(&hr_fork_page.workspaces[place].is_busy, 0, __ATOMIC_RELEASE);
+        break;
+    }
+    return false;
+}
+
+static void give_back(void)
+{
+    uint32_t place = hr_workspace_held->place;
+    hr_workspace_held = NULL;
+    __atomic_store_n(&hr_fork_page.workspaces[place].is_busy, 0, __ATOMIC_RELEASE);
+}
+
+void hr_workspaces_after_fork(void)
+{
+    for (uint32_t i = 0; i < HR_WORKSPACES; i++)
+        if (workspaces[i])
+            workspaces[i]->last_walk.count = 0;
+}
+
+uint64_t hr_workspaces_size(void)
+{
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < HR_WORKSPACES; i++)
+        size += HR_LOAD(workspaces[i]) ? SIZE : 0;
+    return size;
+}
+
+/* ---- Its stack --------------------------------------------------------------------------------------------------- */
+
+/* Calls `work` on the stack that ends at `top`. Whoever unwinds through it comes back to this one. */
+void hr_on_stack(void *top, void (*work)(void *), void *argument);
+__asm__(".pushsection .text\n"
+        ".hidden hr_on_stack\n"
+        ".globl hr_on_stack\n"
+        ".type hr_on_stack, @function\n"
+        "hr_on_stack:\n"
+        ".cfi_startproc\n"
+        "pushq %rbp\n"
+        ".cfi_def_cfa_offset 16\n"
+        ".cfi_offset %rbp, -16\n"
+        "movq %rsp, %rbp\n"
+        ".cfi_def_cfa_register %rbp\n"
+        "movq %rdi, %rsp\n"
+        "movq %rdx, %rdi\n"
+        "callq *%rsi\n"
+        "movq %rbp, %rsp\n"
+        "popq %rbp\n"
+        ".cfi_def_cfa %rsp, 8\n"
+        "retq\n"
+        ".cfi_endproc\n"
+        ".size hr_on_stack, . - hr_on_stack\n"
+        ".popsection\n");
+
+/* A handler may look at the stack that it runs on, as a collector's does, or leave by a jump: none runs on a spare one, but
+ * for faults. Signals n are bits n − 1. */
+static uint64_t block_signals(void)
+{
+    uint64_t faults = UINT64_C(1) << (SIGSEGV - 1) | UINT64_C(1) << (SIGBUS - 1) | UINT64_C(1) << (SIGILL - 1)
+        | UINT64_C(1) << (SIGFPE - 1) | UINT64_C(1) << (SIGTRAP - 1) | UINT64_C(1) << (SIGSYS - 1);
+    uint64_t others = ~faults, before = ~UINT64_C(0);
+    syscall(SYS_rt_sigprocmask, SIG_BLOCK, &others, &before, sizeof before);
+    return before;
+}
+
+static void restore_signals(uint64_t before)
+{
+    if (before != ~UINT64_C(0)) /* in a sandbox that refuses they were not blocked either */
+        syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
+}
+
+/* Signals first: whoever leaves by a jump would not give it back. */
+static __attribute__((noinline)) bool on_its_stack(void (*work)(void *), void *argument)
+{
+    bool is_held = hr_workspace_held != NULL;
+    uint64_t signals = block_signals();
+    bool ok = is_held || take();
+    if (ok)
+        hr_on_stack(hr_workspace_held, work, argument);
+    if (ok && !is_held)
+        give_back();
+    restore_signals(signals);
+    return ok;
+}
+
+bool hr_with_workspace(const hr_caller *caller, void (*work)(void *), void *argument)
+{
+    if (HR_UNLIKELY(!hr_stack_has_room(caller)))
+        return on_its_stack(work, argument);
+    if (HR_UNLIKELY(!take()))
+        return false;
+    work(argument);
+    give_back();
+    return true;
+}
+
+bool hr_deeper(void (*work)(void *), void *argument)
+{
+    if ((uintptr_t)hr_workspace_held - (uintptr_t)__builtin_frame_address(0) >= STACK)
+        return on_its_stack(work, argument);
+    work(argument);
+    return true;
+}
