@@ -190,6 +190,7 @@ static const char *reason(int error)
     switch (error) {
     case ENOSPC: return "not enough space on the disk";
     case EFBIG: return "larger than RLIMIT_FSIZE";
+    case EMFILE: return "no file descriptor is left";
     case EROFS: return "read-only file system";
     case EACCES: return "permission denied";
     default: return "the file cannot be made";

@@ -101,7 +101,7 @@ __asm__(".pushsection .text\n"
         ".size hr_on_stack, . - hr_on_stack\n"
         ".popsection\n");
 
-/* A handler may look at the stack that it runs on, as a collector's does, or leave by a jump: none runs on a spare one, but
+/* A handler may look at the stack that it runs on, as a collector's does, or leave by a jump: none runs on one of ours, but
  * for faults. Signals n are bits n − 1. */
 static uint64_t block_signals(void)
 {

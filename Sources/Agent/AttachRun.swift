@@ -35,7 +35,7 @@ public enum AttachRun {
             \(name) (\(pid)) has the probe: \(attached.slots) call slots lead to it
             ledger:        \(attached.ledger)
             watch it:      heaptide agent --pid \(pid)\(option)
-            look at once:  heaptide snapshot \(pid) --output \(name).heaptide\(option)
+            look at once:  heaptide snapshot \(pid) --output /tmp/\(name).heaptide\(option)
             end:           heaptide attach \(pid) --detach
 
             """

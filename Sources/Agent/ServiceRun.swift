@@ -151,6 +151,11 @@ public struct ServiceRun {
         overseer.finishHelpers()
         overseer.settle(watch.remainingLedgers(), of: watch)
         overseer.finishHelpers()
+        if ending.cause == .exited, watch.core.snapshot == nil {
+            logger.info(
+                "no snapshot: memory neither grew steadily for long enough nor came near a limit; "
+                    + "--snapshot-at-exit takes one in any case")
+        }
         guard let place, place.isPrivate, rmdir(place.folder) != 0, errno == ENOTEMPTY else { return }
         logger.notice("ledgers stay in \(place.folder)")
     }

@@ -13,6 +13,9 @@ public struct AgentCore: Sendable {
     /// Against the tighter of the cgroup's limit and `Policy.memoryLimit`; nil where there is neither.
     public private(set) var occupancy: Occupancy?
 
+    /// Path of the newest snapshot; nil where none was taken.
+    public var snapshot: String? { snapshots.newest }
+
     private static let restInterval = 1.0
 
     private var process: ProcessKey?

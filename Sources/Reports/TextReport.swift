@@ -87,8 +87,9 @@ struct TextReport {
 
     private mutating func write(_ suspect: Suspect) {
         let style: Page.Style = suspect.confidenceLabel == .low ? .plain : .bold
-        let confidence =
-            "\(suspect.confidenceLabel.rawValue) confidence \(Figures.decimal(suspect.confidence, places: 2))"
+        // Rounded down, or it could seem to have the next label.
+        let shown = (suspect.confidence * 100 + 1e-9).rounded(.down) / 100
+        let confidence = "\(suspect.confidenceLabel.rawValue) confidence \(Figures.decimal(shown, places: 2))"
         page.split("\(suspect.rank)  \(suspect.function)", confidence, indent: 0, style: style)
         let stacks = suspect.sites == 1 ? nil : "from \(suspect.sites) stacks"
         detail(

@@ -51,7 +51,7 @@ import Testing
 
     @Test func fewDescriptors() throws {
         let probed = try program(before: "limit(RLIMIT_NOFILE, 3);")
-        runs(saying: "the file cannot be made", try probed.run())
+        runs(saying: "no file descriptor is left", try probed.run())
         let later = try program(between: "limit(RLIMIT_NOFILE, 3);")
         try records(later, try later.run())
     }
