@@ -152,9 +152,8 @@ public struct ServiceRun {
         overseer.settle(watch.remainingLedgers(), of: watch)
         overseer.finishHelpers()
         if ending.cause == .exited, watch.core.snapshot == nil {
-            logger.info(
-                "no snapshot: memory neither grew steadily for long enough nor came near a limit; "
-                    + "--snapshot-at-exit takes one in any case")
+            let hint = "--snapshot-at-exit takes one in any case"
+            logger.info("no snapshot: memory neither grew steadily for long nor came near a limit; \(hint)")
         }
         guard let place, place.isPrivate, rmdir(place.folder) != 0, errno == ENOTEMPTY else { return }
         logger.notice("ledgers stay in \(place.folder)")
