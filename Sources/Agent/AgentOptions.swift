@@ -17,6 +17,8 @@ public struct AgentOptions: Sendable {
     /// Seconds between two notifications of one kind.
     public var cooldown = 900.0
     public var snapshotAtExit = false
+    /// Snapshots of a process that lives also say who holds its heap, for which it stands still.
+    public var readsHeap = false
     /// Snapshots of this name that are kept in the output folder, the newest.
     public var keep = 10
     /// The probe's file; looked for beside the heaptide executable where nil.
@@ -30,6 +32,7 @@ public struct AgentOptions: Sendable {
         var policy = Policy(memoryLimit: memoryLimit.map { Double($0.bytes) })
         policy.alertCooldown = cooldown
         policy.snapshotsAtExit = snapshotAtExit
+        policy.heapLevel = readsHeap ? 0.5 : nil
         return policy
     }
 }

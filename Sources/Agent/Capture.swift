@@ -17,6 +17,8 @@ struct CaptureRequest: Codable {
     var ledger: String?
     /// Read the heap itself as well, for which the process stands still.
     var readsHeap = false
+    /// Bytes that this may take; nil: any.
+    var heapRoom: UInt64?
     var history: [MemoryPoint] = []
     var alerts: [Alert] = []
 
@@ -121,12 +123,15 @@ public enum Capture {
     private static func write(_ request: CaptureRequest) throws {
         var process = request.process
         process.descriptors = ProcFS().descriptorCount(process.pid)
+        let isAsked = process.trigger == Trigger.manual.rawValue
         let writer = try SnapshotWriter(path: request.output)
-        let unread: (any Error)?
+        let profile: Result<HeapProfile, HeapLedgerError>?
         do {
             try writer.write(process: process)
-            unread = try writeProfile(request, writer)
-            if request.readsHeap { try writeHeap(of: process.pid, writer) }
+            profile = readProfile(request)
+            if case .success(let profile)? = profile { try writer.write(profile: profile) }
+            // Who asked for it wants nothing without it.
+            if request.readsHeap, isAsked { try writer.write(heap: survey(request, profile)) }
         } catch {
             writer.abandon()
             throw error
@@ -134,29 +139,36 @@ public enum Capture {
         // The evidence is in: what fails from here on leaves a `.partial` with all that was written before.
         try writer.write(history: request.history, alerts: request.alerts)
         try writer.finish()
+        if request.readsHeap, !isAsked { addHeap(request, profile) }
         // The file is sound without it, but whoever asked must know that the ledger is still needed.
-        if let unread { throw unread }
+        _ = try profile?.get()
     }
 
-    private static func writeProfile(
-        _ request: CaptureRequest, _ writer: SnapshotWriter
-    ) throws(SnapshotError) -> HeapLedgerError? {
+    private static func readProfile(_ request: CaptureRequest) -> Result<HeapProfile, HeapLedgerError>? {
         guard let path = request.ledger else { return nil }
-        let profile: HeapProfile
-        do throws(HeapLedgerError) {
+        return Result { () throws(HeapLedgerError) in
             let ended = [Trigger.killed, .exit].contains { $0.rawValue == request.process.trigger }
-            profile = try LedgerFile(path: path).profile(at: ended ? nil : monotonicNanoseconds())
-        } catch {
-            return error
+            return try LedgerFile(path: path).profile(at: ended ? nil : monotonicNanoseconds())
         }
-        try writer.write(profile: profile)
-        return nil
     }
 
-    private static func writeHeap(of pid: Int32, _ writer: SnapshotWriter) throws {
+    private static func survey(
+        _ request: CaptureRequest, _ profile: Result<HeapProfile, HeapLedgerError>?
+    ) throws -> HeapSurvey {
         let symbolicator = Symbolicator()
-        let survey = try HeapSnapshotter.survey(pid, symbols: symbolicator.variables)
-        try writer.write(heap: survey.demangled())
+        let samples = (try? profile?.get())?.samples ?? []
+        return try HeapSnapshotter.survey(
+            request.process.pid, samples: samples, room: request.heapRoom, symbols: symbolicator.variables
+        ).demangled()
+    }
+
+    private static func addHeap(_ request: CaptureRequest, _ profile: Result<HeapProfile, HeapLedgerError>?) {
+        do {
+            try SnapshotReader.addHeap(survey(request, profile), to: request.output)
+        } catch {
+            let line = Array("heaptide: who holds the heap is not in the snapshot: \(error)\n".utf8)
+            _ = Glibc.write(STDERR_FILENO, line, line.count)
+        }
     }
 
     private static func monotonicNanoseconds() -> UInt64 { UInt64(Clock.monotonic() * 1e9) }

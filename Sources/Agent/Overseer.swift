@@ -129,12 +129,14 @@ final class Overseer {
     }
 
     private func capture(_ watch: Watch, _ trigger: Trigger, _ situation: Situation) {
-        if trigger == .limit || trigger == .growth {
+        if trigger.isOfLiving {
             logger.notice("\(watch.name) \(situation.figures): taking a snapshot")
         }
         let path = snapshots.newPath(
             name: watch.name, pid: watch.focus?.pid ?? watch.pid, trigger: trigger.rawValue, time: Clock.unix())
-        let request = CaptureRequest(watch, trigger, situation, output: path, host: host)
+        var request = CaptureRequest(watch, trigger, situation, output: path, host: host)
+        request.readsHeap = options.readsHeap && trigger.isOfLiving
+        request.heapRoom = watch.sharedHeadroom
         helpers.startSelf(["capture"], kind: .capture, input: request.json, timeLimit: 120) { [unowned self] status in
             if status == .exited(0) {
                 logger.notice("snapshot: \(path)")
@@ -243,4 +245,9 @@ func hostName() -> String {
     var name = utsname()
     uname(&name)
     return withUnsafeBytes(of: &name.nodename) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+}
+
+extension Trigger {
+    /// The process runs on.
+    fileprivate var isOfLiving: Bool { [.limit, .growth, .heap].contains(self) }
 }

@@ -50,9 +50,17 @@ extension Watch {
     }
 
     /// Of the cgroup it was in, as far as this process is in it as well.
-    func oomKillsNow() -> UInt64? {
+    func oomKillsNow() -> UInt64? { sharedCgroup?.oomKills }
+
+    /// What this process and its helpers may take as well before the limit is reached; nil where that is not theirs.
+    var sharedHeadroom: UInt64? {
+        guard let tightest = sharedCgroup?.tightest else { return nil }
+        return tightest.limitBytes - min(tightest.limitBytes, tightest.unreclaimableBytes)
+    }
+
+    private var sharedCgroup: CgroupMemory? {
         guard let own = (try? files.cgroup(of: getpid())) ?? nil, own.path == cgroup?.path else { return nil }
-        return own.oomKills
+        return own
     }
 
     /// The ledgers of every image that the process ran, from the newest on; those of an earlier process of the same

@@ -154,12 +154,16 @@ public struct AgentCore: Sendable {
         {
             return .limit
         }
+        if let level = policy.heapLevel, let occupancy, occupancy.share >= level, isRising, !snapshots.has(.heap) {
+            return .heap
+        }
         // Steady growth is worth one snapshot long before the limit; what follows is the limit's business.
         return isLeaking && !snapshots.hasAny ? .growth : nil
     }
 
+    private var isRising: Bool { (recent.perSecond ?? 0) > 0 || (growth?.low ?? 0) > 0 }
+
     private func isNearLimit(_ occupancy: Occupancy) -> Bool {
-        let isRising = (recent.perSecond ?? 0) > 0 || (growth?.low ?? 0) > 0
         if occupancy.share >= policy.level { return isRising || recent.perSecond == nil }
         return occupancy.share >= policy.earlyLevel && (imminent ?? .infinity) < policy.leadTime
     }

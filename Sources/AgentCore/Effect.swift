@@ -17,6 +17,8 @@ public enum Effect: Sendable, Equatable {
 /// Why a snapshot is taken. The raw value is what the snapshot file keeps.
 public enum Trigger: String, Sendable, Codable {
     case limit, growth, manual, exit, killed
+    /// For the heap's sake: while there still is the memory that reading it takes.
+    case heap
 }
 
 /// What people can be told. The raw value names the event to hooks.

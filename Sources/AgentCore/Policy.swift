@@ -19,6 +19,9 @@ public struct Policy: Sendable, Equatable {
     public var materialBytes: Double = 32 * 1_048_576
     /// Shortest observation in which steady growth is suspected; it is reported when it lasted twice as long.
     public var growthSpan: Double = 30
+    /// Share of the limit at which a rising process is snapshotted once to read its heap; nil: not at all. Nearer to the
+    /// limit there would not be the memory for it.
+    public var heapLevel: Double?
     /// Take a snapshot of a clean exit also where nothing grew.
     public var snapshotsAtExit = false
 

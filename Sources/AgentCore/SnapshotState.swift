@@ -2,6 +2,8 @@
 struct SnapshotState: Sendable {
     private(set) var newest: String?
     private var running: Trigger?
+    /// Why those that there are were taken.
+    private var reasons: Set<Trigger> = []
     private var unresolved: String?
     private var lastBegin = -Double.infinity
     private var retryAt = -Double.infinity
@@ -14,8 +16,10 @@ struct SnapshotState: Sendable {
 
     var isRunning: Bool { running != nil }
 
-    /// A snapshot was taken or is being taken.
-    var hasAny: Bool { newest != nil || running != nil }
+    func has(_ trigger: Trigger) -> Bool { running == trigger || reasons.contains(trigger) }
+
+    /// One was taken or is being taken that was not for the heap's sake alone.
+    var hasAny: Bool { !reasons.union(running.map { [$0] } ?? []).isSubset(of: [.heap]) }
 
     /// One at a time, and after a failure (a full disk, say) not again at once.
     func isReady(_ now: Double) -> Bool { running == nil && now >= retryAt && now - lastBegin >= 0.2 }
@@ -41,13 +45,17 @@ struct SnapshotState: Sendable {
     }
 
     /// One that was not asked for here.
-    mutating func add(_ path: String) { newest = path }
+    mutating func add(_ path: String) {
+        newest = path
+        reasons.insert(.killed)
+    }
 
     mutating func finish(_ path: String) -> Trigger? {
         defer { running = nil }
         pause = Self.firstPause
         newest = path
         unresolved = path
+        if let running { reasons.insert(running) }
         return running
     }
 

@@ -11,6 +11,8 @@ public struct DominatorTree: Sendable {
     public static let unreachable = UInt32.max
 
     public let origin: UInt32
+    /// Number of the first root.
+    public let firstRoot: UInt32
     /// Immediate dominator of each node and root; `unreachable` where no root leads. The origin's is itself.
     public let dominators: ContiguousArray<UInt32>
     /// Reachable nodes, roots and the origin, each behind its dominator.
@@ -20,6 +22,7 @@ public struct DominatorTree: Sendable {
         var walk = DepthFirstWalk(graph, roots)
         walk.run()
         origin = walk.origin
+        firstRoot = UInt32(graph.nodeCount)
         let numbered = Self.immediateDominators(walk)
         var dominators = ContiguousArray(repeating: Self.unreachable, count: graph.nodeCount + roots.count + 1)
         for (number, node) in walk.order.enumerated() { dominators[Int(node)] = walk.order[Int(numbered[number])] }
@@ -37,6 +40,18 @@ public struct DominatorTree: Sendable {
             retained[Int(dominators[Int(node)])] &+= retained[Int(node)]
         }
         return retained
+    }
+
+    /// Of each node the root that alone holds it; the origin where several do, `unreachable` where none does.
+    /// Complexity: O(nodes).
+    public func holders() -> ContiguousArray<UInt32> {
+        var holders = dominators
+        // A node's dominator comes before it.
+        for node in order where node < firstRoot {
+            let above = dominators[Int(node)]
+            holders[Int(node)] = above >= firstRoot ? above : holders[Int(above)]
+        }
+        return holders
     }
 
     /// By preorder number.

@@ -40,7 +40,7 @@ extension LedgerFile {
     /// Calls `body` with each live sample that the file holds whole; returns false where the tables were cut.
     ///
     /// Keys are read before and after the samples: where the two differ the slot changed hands in between.
-    func forEachSample(_ body: (hl_sample) -> Void) -> Bool {
+    func forEachSample(_ body: (_ address: UInt64, _ sample: hl_sample) -> Void) -> Bool {
         let perPiece = 1024
         let keyBytes = perPiece * layout.keys.stride
         return withUnsafeTemporaryAllocation(
@@ -59,7 +59,7 @@ extension LedgerFile {
                     let key = before.load(fromByteOffset: i * layout.keys.stride, as: UInt64.self)
                     guard key >= 4096, key == after.load(fromByteOffset: i * layout.keys.stride, as: UInt64.self)
                     else { continue }
-                    body(samples.load(fromByteOffset: i * layout.samples.stride, as: hl_sample.self))
+                    body(key, samples.load(fromByteOffset: i * layout.samples.stride, as: hl_sample.self))
                 }
                 if whole < count { return false }
                 index += count

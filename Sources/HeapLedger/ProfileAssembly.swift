@@ -48,7 +48,7 @@ struct ProfileAssembly {
         thinnings.removeAll(keepingCapacity: true)
         damaged.samples = 0
         let capacity = ledger.layout.sites.capacity
-        samplesAreWhole = ledger.forEachSample { record in
+        samplesAreWhole = ledger.forEachSample { address, record in
             guard record.size <= plausibleBlock, record.birth_ns <= plausibleTime, record.weight.isFinite,
                 record.weight >= 1, record.weight <= 0x1p60, record.thinning <= maximumThinnings,
                 Int(record.site) < capacity
@@ -59,7 +59,7 @@ struct ProfileAssembly {
             samples.append(
                 LiveSample(
                     size: record.size, birth: seconds(record.birth_ns), weight: record.weight,
-                    site: Int32(bitPattern: record.site), thread: Int32(bitPattern: record.thread)))
+                    site: Int32(bitPattern: record.site), thread: Int32(bitPattern: record.thread), address: address))
             thinnings.append(UInt8(record.thinning))
         }
         dense = Array(repeating: -1, count: capacity)

@@ -208,13 +208,16 @@ public struct LiveSample: Sendable, Equatable {
     public var site: Int32
     /// Kernel thread id of the allocating thread.
     public var thread: Int32
+    /// Where it is in the process; 0 in a snapshot, which does not keep it.
+    public var address: UInt64
 
-    public init(size: UInt64, birth: Double, weight: Float, site: Int32, thread: Int32 = 0) {
+    public init(size: UInt64, birth: Double, weight: Float, site: Int32, thread: Int32 = 0, address: UInt64 = 0) {
         self.size = size
         self.birth = birth
         self.weight = weight
         self.site = site
         self.thread = thread
+        self.address = address
     }
 
     public var bytes: Double { Double(size) * Double(weight) }

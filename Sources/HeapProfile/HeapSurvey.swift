@@ -13,12 +13,15 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
     public var roots: [Root]
     public var types: [TypeCount]
     public var leaks: [Leak]
+    /// Whose hands the blocks of each allocation site are in, where a profile was taken at the same time.
+    public var holdings: [Holding]
     /// What could not be checked or did not agree, one line each.
     public var doubts: [String]
 
     public init(
         blockCount: UInt64, bytes: UInt64, sharedBytes: UInt64 = 0, pause: Double = 0, roots: [Root] = [],
-        types: [TypeCount] = [], leaks: [Leak] = [], doubts: [String] = []
+        types: [TypeCount] = [], leaks: [Leak] = [], holdings: [Holding] = [],
+        doubts: [String] = []
     ) {
         self.blockCount = blockCount
         self.bytes = bytes
@@ -27,6 +30,7 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
         self.roots = roots
         self.types = types
         self.leaks = leaks
+        self.holdings = holdings
         self.doubts = doubts
     }
 
@@ -112,6 +116,30 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
             self.bytes = bytes
             self.count = count
             self.isCycle = isCycle
+        }
+    }
+
+    /// Of what one allocation site's live samples stand for, the part that is in one hand.
+    public struct Holding: Sendable, Equatable, Codable {
+        public enum Holder: Sendable, Hashable, Codable {
+            /// Index into `HeapSurvey.roots`.
+            case root(Int)
+            /// Several roots together, or one that is not in the list.
+            case others
+            /// No pointer leads to it.
+            case nothing
+        }
+
+        /// Index into `HeapProfile.sites`.
+        public var site: Int
+        public var holder: Holder
+        /// Unbiased estimate.
+        public var bytes: Double
+
+        public init(site: Int, holder: Holder, bytes: Double) {
+            self.site = site
+            self.holder = holder
+            self.bytes = bytes
         }
     }
 }

@@ -16,8 +16,12 @@ package struct HeapInventory {
     /// What could not be checked or did not agree, one line each; empty for a sound inventory.
     package var doubts: [String] = []
 
-    package func index(startingAt address: UInt64) -> Int? {
-        let index = blocks.partitioningIndex { $0.address >= address }
-        return index < blocks.count && blocks[index].address == address ? index : nil
+    package func index(startingAt address: UInt64) -> Int? { blocks.index(startingAt: address) }
+}
+
+extension ContiguousArray<HeapBlock> {
+    func index(startingAt address: UInt64) -> Int? {
+        let index = partitioningIndex { $0.address >= address }
+        return index < count && self[index].address == address ? index : nil
     }
 }

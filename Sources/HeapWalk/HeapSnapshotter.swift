@@ -15,12 +15,17 @@ package enum HeapSnapshotter {
 
     /// Who holds what. The process stands still while its heap is read, about 2 s a GB.
     ///
-    /// - Parameter symbols: the variables of the module at a path, by address.
+    /// - Parameters:
+    ///   - samples: blocks that were sampled just before, whose holders are looked up.
+    ///   - room: bytes that this may take, about 100 a block; nil: any.
+    ///   - symbols: the variables of the module at a path, by address.
     package static func survey(
-        _ pid: Int32, symbols: @escaping (_ path: String) -> [Variable]
+        _ pid: Int32, samples: ContiguousArray<LiveSample> = [], room: UInt64? = nil,
+        symbols: @escaping (_ path: String) -> [Variable]
     ) throws(HeapWalkError) -> HeapSurvey {
         let known = Self.preloaded(pid, symbols)
-        let (reading, pause) = try whole(pid) { (stopped, memory, map, inventory) in
+        let (reading, pause) = try whole(pid) { (stopped, memory, map, inventory) throws(HeapWalkError) in
+            try Self.check(inventory.blocks.count, room)
             let scan = HeapScan(memory, BlockIndex(inventory.blocks))
             let (graph, firstWords) = scan.graph()
             var reader = TypeReader(memory, map)
@@ -42,7 +47,18 @@ package enum HeapSnapshotter {
                 blocks: inventory.blocks, graph: graph, types: types, typeNames: reader.names, roots: roots,
                 doubts: inventory.doubts + Self.doubts(unread: finder.unread))
         }
-        return HeapSurvey(reading, pause: pause)
+        return HeapSurvey(reading, samples: samples, pause: pause)
+    }
+
+    private static let bytesPerBlock: UInt64 = 100
+
+    private static func check(_ blocks: Int, _ room: UInt64?) throws(HeapWalkError) {
+        let need = UInt64(blocks) * bytesPerBlock
+        guard let room, need > room else { return }
+        throw HeapWalkError(
+            .tooLarge,
+            "its \(blocks) blocks take \(need >> 20) MiB to look through, and \(room >> 20) MiB are left below the limit: "
+                + "run heaptide outside of the service's cgroup")
     }
 
     private static func doubts(unread: UInt64) -> [String] {
@@ -61,7 +77,7 @@ package enum HeapSnapshotter {
     /// `body` while the process stands still and its heap is whole, and the seconds for which it stood, failed tries
     /// included.
     private static func whole<Value>(
-        _ pid: Int32, _ body: (StoppedProcess, RemoteMemory, MemoryMap, HeapInventory) -> Value
+        _ pid: Int32, _ body: (StoppedProcess, RemoteMemory, MemoryMap, HeapInventory) throws(HeapWalkError) -> Value
     ) throws(HeapWalkError) -> (result: Value, pause: Double) {
         let memory = RemoteMemory(pid: pid)
         guard access("/proc/\(pid)", F_OK) == 0 else {
@@ -82,7 +98,7 @@ package enum HeapSnapshotter {
             let stopped = try StoppedProcess(pid)
             let outcome = Result<Value, HeapWalkError> { () throws(HeapWalkError) in
                 guard let map = MemoryMap(of: pid) else { throw failure }
-                return body(stopped, memory, map, try GlibcHeap(memory, map, version: version).inventory())
+                return try body(stopped, memory, map, try GlibcHeap(memory, map, version: version).inventory())
             }
             stopped.letGo()
             pause += start.duration(to: .now)

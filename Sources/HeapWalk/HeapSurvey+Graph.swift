@@ -7,7 +7,9 @@ extension HeapSurvey {
     private static let longest = 1000
 
     /// Dominators, retained sizes and leaks of what was read. Needs nothing of the process any more.
-    init(_ reading: HeapReading, pause: Double) {
+    ///
+    /// - Parameter samples: live blocks whose holders are asked for.
+    init(_ reading: HeapReading, samples: ContiguousArray<LiveSample>, pause: Double) {
         var sizes = ContiguousArray<UInt64>()
         sizes.reserveCapacity(reading.blocks.count)
         for block in reading.blocks { sizes.append(block.size) }
@@ -18,11 +20,18 @@ extension HeapSurvey {
         self.init(
             blockCount: UInt64(sizes.count), bytes: sizes.reduce(0, &+), pause: pause, doubts: reading.doubts)
         let held = reading.roots.enumerated().map { number, root in
-            Root(
-                root, retainedBytes: bytes[sizes.count + number], retainedCount: counts[sizes.count + number])
+            (
+                number: number,
+                root: Root(
+                    root, retainedBytes: bytes[sizes.count + number], retainedCount: counts[sizes.count + number])
+            )
         }
-        sharedBytes = bytes[Int(tree.origin)] - held.reduce(0) { $0 + $1.retainedBytes }
-        self.roots = Self.largest(held.filter { $0.retainedBytes > 0 && !$0.isProbes }) { $0.retainedBytes }
+        sharedBytes = bytes[Int(tree.origin)] - held.reduce(0) { $0 + $1.root.retainedBytes }
+        let listed = Self.largest(held.filter { $0.root.retainedBytes > 0 && !$0.root.isProbes }) {
+            $0.root.retainedBytes
+        }
+        self.roots = listed.map(\.root)
+        holdings = Self.holdings(samples, reading.blocks, tree, listed: listed.map(\.number))
         types = Self.types(reading, sizes, bytes, tree)
         leaks = Self.leaks(reading, reading.graph.reachable(from: roots), sizes)
     }
@@ -42,6 +51,27 @@ extension HeapSurvey {
             reached = reading.graph.reachable(from: HeapRoots([targets[number]]), known: reached)
         }
         return HeapRoots(targets)
+    }
+
+    private static func holdings(
+        _ samples: ContiguousArray<LiveSample>, _ blocks: ContiguousArray<HeapBlock>, _ tree: DominatorTree,
+        listed: [Int]
+    ) -> [Holding] {
+        guard !samples.isEmpty else { return [] }
+        let holders = tree.holders()
+        let places = Dictionary(uniqueKeysWithValues: listed.enumerated().map { ($0.element, $0.offset) })
+        var sums: [Int32: [Holding.Holder: Double]] = [:]
+        for sample in samples {
+            // What was freed since the profile was taken is in nobody's hands.
+            guard let block = blocks.index(startingAt: sample.address) else { continue }
+            let holder: Holding.Holder =
+                holders[block] == DominatorTree.unreachable
+                ? .nothing : places[Int(holders[block]) - blocks.count].map(Holding.Holder.root) ?? .others
+            sums[sample.site, default: [:]][holder, default: 0] += sample.bytes
+        }
+        return sums.sorted { $0.key < $1.key }.flatMap { site, holders in
+            holders.map { Holding(site: Int(site), holder: $0.key, bytes: $0.value) }.sorted { $0.bytes > $1.bytes }
+        }
     }
 
     private static func types(

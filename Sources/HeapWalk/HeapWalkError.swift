@@ -7,6 +7,8 @@ public struct HeapWalkError: Error, Sendable, CustomStringConvertible {
         case foreignAllocator
         /// It was caught in the midst of allocating each time, or a thread could not be stopped.
         case busy
+        /// There is not the memory to look through it.
+        case tooLarge
     }
 
     public var code: Code

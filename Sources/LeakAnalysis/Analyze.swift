@@ -68,8 +68,12 @@ struct HeapFindings {
         let context = Context(
             duration: profile.duration, candidatesRate: candidates.reduce(0) { $0 + $1.rate.value },
             liveBytes: groups.reduce(0) { $0 + $1.live.bytes }, baseline: baseline)
-        let believed = candidates.map { (candidate: $0, suspect: Suspect($0, context)) }
-            .filter { $0.suspect.confidence >= options.minimumConfidence }
+        let believed = candidates.map { candidate in
+            var candidate = candidate
+            candidate.holders = Holder.holders(of: candidate.group, in: input.heap)
+            return (candidate: candidate, suspect: Suspect(candidate, context))
+        }
+        .filter { $0.suspect.confidence >= options.minimumConfidence }
         let ranked = believed.map(\.suspect)
             .sorted { ($0.expectedLeak, $0.liveBytes, $1.function) > ($1.expectedLeak, $1.liveBytes, $0.function) }
         for suspect in ranked where suspect.confidenceLabel >= .medium {
@@ -110,7 +114,7 @@ extension Suspect {
             low: candidate.rate.low,
             high: candidate.rate.high, growthShare: candidate.share(of: context), freedShare: group.freedShare,
             ages: Ages(of: group, duration: context.duration), stack: group.stack, evidence: confidence.evidence,
-            sites: group.sites.count)
+            sites: group.sites.count, holders: candidate.holders)
     }
 }
 

@@ -18,6 +18,7 @@ import TimeSeries
 /// | share        | +0.75 at least half of all growth, +0.25 a tenth, −1 under 2%; −1 grew by under 1% of the heap |
 /// | samples      | rate's error: −1.5 over 50%, −0.5 over 25%, +0.25 under 10%                                    |
 /// | agreement    | +0.5 both estimates agree; −0.5 they do not                                                    |
+/// | holder       | +1 half of it is lost, as no pointer leads to it; +0.5 one named variable holds half of it      |
 /// | baseline     | +0.75 the process grows as well; −0.75 it does not grow at all                                 |
 /// | observation  | no points, a ceiling                                                                           |
 struct Confidence: Sendable {
@@ -40,7 +41,7 @@ struct Confidence: Sendable {
             Self.growth(candidate), Self.survivors(candidate, context), Self.freed(candidate),
             Self.reallocation(candidate), Self.insertion(candidate),
             Self.share(candidate, context), Self.samples(candidate, context), Self.agreement(candidate),
-            Self.baseline(candidate, context), Self.observation(context),
+            Self.holder(candidate.holders), Self.baseline(candidate, context), Self.observation(context),
         ].compactMap(\.self)
         ceiling = min(Self.ceiling(duration: context.duration), Self.ceiling(of: candidate))
     }
@@ -87,6 +88,8 @@ struct Candidate: Sendable {
     var members: [StackResolver.Key]
     /// Bytes of one block, of an insertion those of one block of each member.
     var blockSize: Double
+    /// Where the heap was read.
+    var holders: [Holder] = []
 
     init(group: SiteGroup, judgement: Judgement) {
         self.group = group
@@ -194,6 +197,17 @@ extension Confidence {
         return judgement.agree
             ? Evidence(kind: .agreement, text: "the rise and the survivors' births give the same rate", weight: 0.5)
             : Evidence(kind: .agreement, text: "the rise and the survivors' births give different rates", weight: -0.5)
+    }
+
+    private static func holder(_ holders: [Holder]) -> Evidence? {
+        guard let first = holders.first, first.share >= 0.5, first.kind != .others else { return nil }
+        let share = Figures.percent(first.share)
+        guard let root = first.root else {
+            return Evidence(kind: .holder, text: "no pointer leads to \(share) of it any more: it is lost", weight: 1)
+        }
+        let container = root.container.map { ", \($0.text)" } ?? ""
+        return Evidence(
+            kind: .holder, text: "\(share) of it is held by \(root.title)\(container)", weight: root.isNamed ? 0.5 : 0)
     }
 
     private static func baseline(_ candidate: Candidate, _ context: Context) -> Evidence? {

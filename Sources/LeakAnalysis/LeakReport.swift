@@ -134,6 +134,8 @@ public struct Suspect: Sendable, Codable, Equatable {
     public var evidence: [Evidence]
     /// Distinct allocation stacks that were put together.
     public var sites: Int
+    /// In whose hands the bytes are, largest share first; empty where the heap was not read.
+    public var holders: [Holder]
 
     public var confidenceLabel: ConfidenceLabel { ConfidenceLabel(confidence) }
     public var averageSize: Double { liveCount > 0 ? liveBytes / liveCount : 0 }
@@ -143,7 +145,7 @@ public struct Suspect: Sendable, Codable, Equatable {
         rank: Int = 0, confidence: Double, function: String, module: String, liveBytes: Double, liveCount: Double,
         liveBytesError: Double = 0, bytesPerSecond: Double, low: Double, high: Double, growthShare: Double,
         freedShare: Double, ages: Ages = Ages(),
-        stack: [StackFrame] = [], evidence: [Evidence] = [], sites: Int = 1
+        stack: [StackFrame] = [], evidence: [Evidence] = [], sites: Int = 1, holders: [Holder] = []
     ) {
         self.rank = rank
         self.confidence = confidence
@@ -161,6 +163,29 @@ public struct Suspect: Sendable, Codable, Equatable {
         self.stack = stack
         self.evidence = evidence
         self.sites = sites
+        self.holders = holders
+    }
+}
+
+/// Who keeps a suspect's blocks alive.
+public struct Holder: Sendable, Codable, Equatable {
+    public enum Kind: String, Sendable, Codable {
+        case root
+        /// Several roots together, or small ones.
+        case others
+        /// No pointer leads to them: they are lost.
+        case nothing
+    }
+
+    public var kind: Kind
+    public var root: HeapSurvey.Root?
+    /// Of the suspect's bytes that were found in the heap, 0…1.
+    public var share: Double
+
+    package init(kind: Kind, root: HeapSurvey.Root? = nil, share: Double) {
+        self.kind = kind
+        self.root = root
+        self.share = share
     }
 }
 
@@ -201,7 +226,7 @@ public struct StackFrame: Sendable, Codable, Equatable {
 /// One reason to believe or to doubt.
 public struct Evidence: Sendable, Codable, Equatable {
     public enum Kind: String, Sendable, Codable {
-        case growth, survivors, freed, reallocation, insertion, share, samples, agreement, baseline, observation
+        case growth, survivors, freed, reallocation, insertion, share, samples, agreement, holder, baseline, observation
     }
 
     public var kind: Kind

@@ -10,6 +10,8 @@ struct SiteGroup: Sendable {
     /// Of the site with most live bytes.
     var stack: [StackFrame] = []
     var sites: [Site] = []
+    /// Their indices in the profile.
+    var numbers: [Int] = []
     var allocated = Estimate()
     var freed = Estimate()
     var live = Estimate()
@@ -73,13 +75,14 @@ extension SiteGroup {
                 heaviest[index] = site.live.bytes
                 groups[index].stack = stack
             }
-            groups[index].add(site, samples[number])
+            groups[index].add(site, number, samples[number])
         }
         return groups
     }
 
-    private mutating func add(_ site: Site, _ samples: [LiveSample]) {
+    private mutating func add(_ site: Site, _ number: Int, _ samples: [LiveSample]) {
         sites.append(site)
+        numbers.append(number)
         self.samples.append(samples)
         allocated = allocated + site.allocated
         freed = freed + site.freed
@@ -88,7 +91,7 @@ extension SiteGroup {
 
     /// Another group's sites; the stack stays.
     mutating func add(_ other: SiteGroup) {
-        for (site, samples) in zip(other.sites, other.samples) { add(site, samples) }
+        for index in other.sites.indices { add(other.sites[index], other.numbers[index], other.samples[index]) }
     }
 
     private static func samplesBySite(_ profile: HeapProfile) -> [[LiveSample]] {

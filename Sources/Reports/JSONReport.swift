@@ -61,9 +61,20 @@ extension Suspect {
             "growthShare": .number(growthShare),
             "freedShare": .number(freedShare),
             "sites": JSONValue(sites),
+            "holders": .array(holders.map(\.json)),
             "ages": ages.json,
             "stack": .array(stack.map(\.json)),
             "evidence": .array(evidence.map(\.json)),
+        ])
+    }
+}
+
+extension Holder {
+    fileprivate var json: JSONValue {
+        .object([
+            "kind": .string(kind.rawValue),
+            "share": .number(share),
+            "root": root?.json ?? .null,
         ])
     }
 }

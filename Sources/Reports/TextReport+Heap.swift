@@ -63,23 +63,5 @@ private struct LeakKind: Hashable {
 }
 
 extension HeapSurvey.Root {
-    fileprivate var title: String {
-        switch kind {
-        case .stack: "stack"
-        case .register: "registers"
-        case .mapping: "memory that was mapped without the allocator"
-        case .global, .threadLocal:
-            (name.isEmpty ? "without a name" : name) + (type.map { " : \($0)" } ?? "")
-                + (kind == .threadLocal ? ", thread-local" : "")
-        }
-    }
-
     fileprivate var moduleName: String? { module.split(separator: "/").last.map(String.init) }
-}
-
-extension HeapSurvey.Container {
-    fileprivate var text: String {
-        let entries = count == 1 ? "1 entry" : "\(Figures.count(Double(count))) entries"
-        return "\(kind) of \(entries)" + (capacity.map { ", room for \(Figures.count(Double($0)))" } ?? "")
-    }
 }

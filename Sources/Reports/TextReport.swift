@@ -1,3 +1,4 @@
+import HeapProfile
 import LeakAnalysis
 
 /// The report for people: whoever reads nothing but the first line knows what to do.
@@ -105,12 +106,22 @@ struct TextReport {
                 "\(Figures.bytes(suspect.bytesPerDay)) a day", "\(Figures.percent(suspect.growthShare)) of all growth",
             ])
         detail("freed", ["\(Figures.percent(suspect.freedShare)) of what it allocated"])
+        writeHolders(suspect.holders)
         writeAges(suspect.ages)
         for (index, evidence) in suspect.evidence.enumerated() {
             let sign = evidence.weight > 0 ? "+" : evidence.weight < 0 ? "−" : "·"
             detail(index == 0 ? "because" : "", ["\(sign) \(evidence.text)"])
         }
         for (index, frame) in suspect.stack.enumerated() { write(frame, isFirst: index == 0) }
+    }
+
+    /// Who has a tenth of it or more.
+    private mutating func writeHolders(_ holders: [Holder]) {
+        for (index, holder) in holders.prefix(4).enumerated() where index == 0 || holder.share >= 0.1 {
+            detail(
+                index == 0 ? "held by" : "",
+                ["\(holder.name): \(Figures.percent(holder.share))", holder.root?.container?.text])
+        }
     }
 
     private mutating func writeAges(_ ages: Ages) {

@@ -10,7 +10,7 @@
 enum Format {
     /// "HTDE" in the database header's application id.
     static let applicationID: UInt32 = 0x4854_4445
-    static let version: UInt32 = 2
+    static let version: UInt32 = 3
     static let pageSize = 4096
 
     struct Table {
@@ -91,9 +91,13 @@ enum Format {
             id INTEGER PRIMARY KEY, type TEXT NOT NULL, bytes INTEGER NOT NULL, count INTEGER NOT NULL, \
             is_cycle INTEGER NOT NULL
             """)
+    /// `root` is an id, −1 for others together, −2 for nothing.
+    static let holding = Table(
+        name: "holding",
+        columns: "id INTEGER PRIMARY KEY, site INTEGER NOT NULL, root INTEGER NOT NULL, bytes REAL NOT NULL")
 
     static let tables = [
-        stage, process, profile, module, address, site, sample, memory, alert, symbol, heap, root, type, leak,
+        stage, process, profile, module, address, site, sample, memory, alert, symbol, heap, root, type, leak, holding,
     ]
 }
 
@@ -112,7 +116,7 @@ enum Stage: Int64, CaseIterable {
         case .samples: [Format.sample]
         case .history: [Format.memory, Format.alert]
         case .symbols: [Format.symbol]
-        case .heap: [Format.heap, Format.root, Format.type, Format.leak]
+        case .heap: [Format.heap, Format.root, Format.type, Format.leak, Format.holding]
         case .finished: []
         }
     }

@@ -30,7 +30,10 @@ extension Rows {
         let leaks = try insert(db, into: Format.leak, heap.leaks) { index, leak in
             [index, leak.type, bits(leak.bytes), bits(leak.count), leak.isCycle]
         }
-        return 1 + roots + types + leaks
+        let holdings = try insert(db, into: Format.holding, heap.holdings) { index, holding in
+            [index, holding.site, holding.holder.number, finite(holding.bytes)]
+        }
+        return 1 + roots + types + leaks + holdings
     }
 
     static func heap(_ db: Database) throws -> HeapSurvey {
@@ -53,8 +56,17 @@ extension Rows {
                 type: try columns.text(1), bytes: try columns.bits(2), count: try columns.bits(3),
                 isCycle: try columns.integer(4, as: Int.self) != 0)
         }
+        heap.holdings = try table(db, Format.holding, "site, root, bytes") { columns in
+            let site = try columns.integer(1, as: Int.self)
+            guard site >= 0, let holder = Holder(number: try columns.integer(2), roots: heap.roots.count) else {
+                throw Damage(what: "holding")
+            }
+            return HeapSurvey.Holding(site: site, holder: holder, bytes: try columns.number(3))
+        }
         return heap
     }
+
+    private typealias Holder = HeapSurvey.Holding.Holder
 
     private static func root(_ columns: Columns) throws -> HeapSurvey.Root {
         guard let kind = HeapSurvey.Root.Kind(rawValue: try columns.text(1)) else { throw Damage(what: "root") }
@@ -67,5 +79,24 @@ extension Rows {
             kind: kind, name: try columns.text(2), type: try columns.optionalText(3), module: try columns.text(4),
             thread: thread, retainedBytes: try columns.bits(6), retainedCount: try columns.bits(7), container: container
         )
+    }
+}
+
+extension HeapSurvey.Holding.Holder {
+    fileprivate var number: Int {
+        switch self {
+        case .root(let index): index
+        case .others: -1
+        case .nothing: -2
+        }
+    }
+
+    fileprivate init?(number: Int, roots: Int) {
+        switch number {
+        case 0..<roots: self = .root(number)
+        case -1: self = .others
+        case -2: self = .nothing
+        default: return nil
+        }
     }
 }

@@ -23,6 +23,22 @@ public enum SnapshotReader {
     /// Adds `symbols` to those the snapshot has already; an address that it has is replaced. In one transaction: a
     /// failure leaves the file as it was. Refuses a snapshot that is not whole.
     public static func addSymbols(_ symbols: SymbolTable, to path: String) throws(SnapshotError) {
+        try add(.symbols, to: path) { contents, db in
+            var all = contents.symbols
+            all.frames.merge(symbols.frames) { $1 }
+            return try Rows.insert(all, db)
+        }
+    }
+
+    /// Adds who holds the heap, likewise.
+    public static func addHeap(_ heap: HeapSurvey, to path: String) throws(SnapshotError) {
+        try add(.heap, to: path) { _, db in try Rows.insert(heap, db) }
+    }
+
+    /// A stage in place of the one that was there; `insert` gives its number of rows.
+    private static func add(
+        _ stage: Stage, to path: String, _ insert: (SnapshotContents, Database) throws -> Int
+    ) throws(SnapshotError) {
         try rollBack(path)
         let file = try header(of: path)
         let queue = try open(path, file, writable: true)
@@ -30,12 +46,10 @@ public enum SnapshotReader {
             try queue.write { db in
                 let contents = try StageReader(db, file, path: path).contents()
                 guard !contents.isPartial else {
-                    throw SnapshotError(.damaged, path, "the snapshot is not whole: symbols are not added to it")
+                    throw SnapshotError(.damaged, path, "the snapshot is not whole: \(stage.title) is not added to it")
                 }
-                var all = contents.symbols
-                all.frames.merge(symbols.frames) { $1 }
-                try db.execute(sql: "DELETE FROM symbol")
-                try Rows.mark(.symbols, rows: Rows.insert(all, db), db)
+                for table in stage.tables { try db.execute(sql: "DELETE FROM \(table.name)") }
+                try Rows.mark(stage, rows: insert(contents, db), db)
             }
             try queue.close()
         }

@@ -30,6 +30,19 @@ import Testing
         for (a, b) in zip(shares, shares.dropFirst()) { #expect(1 - b < (1 - a) / 2) }
     }
 
+    /// The heap is read once while there is room for it; what comes later is told as without that.
+    @Test func theHeapIsReadOnceHalfwayToTheLimit() {
+        var policy = Policy()
+        policy.heapLevel = 0.5
+        var simulation = Simulation(policy)
+        simulation.run(until: 3600, limit: 256 * mebibyte) { (10 + 0.2 * $0) * mebibyte }
+        let heap = simulation.captures.filter { $0.trigger == .heap }
+        #expect(heap.count == 1 && heap.first.map { abs((10 + 0.2 * $0.time) / 256 - 0.5) < 0.01 } == true)
+        #expect(
+            simulation.captures.contains { $0.trigger == .growth }
+                && simulation.captures.contains { $0.trigger == .limit })
+    }
+
     @Test func theOptionIsTheLimitWhereTheCgroupIsLooser() {
         var policy = Policy(memoryLimit: 100 * mebibyte)
         policy.growthSpan = .infinity

@@ -8,6 +8,12 @@ import Testing
             let random = RandomGraph(seed: seed)
             let tree = DominatorTree(random.graph, roots: HeapRoots(random.roots))
             #expect(Array(tree.retained(random.sizes)) == random.retained(), "seed \(seed)")
+            let holders = tree.holders()
+            for node in random.edges.indices {
+                var above = tree.dominators[node]
+                while above < tree.firstRoot { above = tree.dominators[Int(above)] }
+                #expect(holders[node] == above, "seed \(seed)")
+            }
             let reached = Set(tree.order.map(Int.init))
             #expect(reached == random.reached(), "seed \(seed)")
         }

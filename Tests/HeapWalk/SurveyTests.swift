@@ -1,5 +1,6 @@
 import HeapProfile
 import HeapWalk
+import Snapshot
 import Symbolication
 import TestSupport
 import Testing
@@ -210,6 +211,39 @@ import Testing
         #expect(survey.types.contains { $0.name == "Swift._SetStorage<Swift.String>" })
         #expect(survey.leaks.count == 30 && survey.leaks.allSatisfy { $0.isCycle && $0.type == "program.Node" })
         #expect(program.end() == 0)
+    }
+
+    /// Site and holder are joined: who allocates what a global, a thread-local and nobody holds.
+    @Test func whoAllocatesAndWhoHoldsAreOneSuspect() throws {
+        let program = try WatchedProgram(
+            """
+            static std::map<int, void *> table;
+            static thread_local std::vector<void *> mine;
+            __attribute__((noinline)) static void kept(int i) { table[i] = calloc(1, 1501); }
+            __attribute__((noinline)) static void ownThreads() { mine.push_back(calloc(1, 1601)); }
+            __attribute__((noinline)) static void lost() { calloc(1, 1701); }
+            static void work() { for (int i = 0; i < 1000; i++) kept(i), ownThreads(), lost(); }
+            """, flags: ["-O1", "-fno-builtin"], isRecorded: true)
+        let path = program.folder.file("held.heaptide")
+        let taken = try run(
+            Products.heaptide, ["snapshot", "\(program.pid)", "--output", path, "--heap"])
+        #expect(taken.status == 0 && taken.errors == "", "\(taken.errors)")
+        let contents = try SnapshotReader.read(path: path)
+        let profile = try #require(contents.profile)
+        let heap = try #require(contents.heap)
+        func holders(ofSize size: UInt64) -> [String: Double] {
+            let sites = Set(profile.samples.filter { $0.size == size }.map { Int($0.site) })
+            return heap.holdings.filter { sites.contains($0.site) }.reduce(into: [:]) { sums, holding in
+                let name =
+                    if case .root(let index) = holding.holder { heap.roots[index].name } else { "\(holding.holder)" }
+                sums[name, default: 0] += holding.bytes
+            }
+        }
+        #expect(holders(ofSize: 1501) == ["table": 1_501_000])
+        // The buffer of standard output lies where the vector had been, and nobody wiped it.
+        #expect(holders(ofSize: 1601)["mine", default: 0] >= 1_601_000 * 0.95)
+        // Registers and the stack may still know the last one.
+        #expect(holders(ofSize: 1701)["nothing", default: 0] >= 1_701_000 - 1701)
     }
 
     @Test func whatCannotBeReadIsSaidInOneLine() throws {

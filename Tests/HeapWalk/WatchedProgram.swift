@@ -11,7 +11,10 @@ final class WatchedProgram {
     /// - Parameters:
     ///   - top: what stands before `main`, which calls `work()`.
     ///   - environment: added to this process's.
-    init(_ top: String, flags: [String] = ["-O1"], environment: [String: String] = [:]) throws {
+    ///   - isRecorded: with the probe, every allocation.
+    init(
+        _ top: String, flags: [String] = ["-O1"], environment: [String: String] = [:], isRecorded: Bool = false
+    ) throws {
         let source = """
             #include <atomic>
             #include <cstdio>
@@ -43,7 +46,8 @@ final class WatchedProgram {
             """
         let program = try compile(
             source, as: "program.cpp", flags: flags + ["-std=c++17", "-pthread", "-w"], in: folder)
-        try start(program, environment)
+        let probe = ["LD_PRELOAD": Products.probe, "HEAPTIDE_SAMPLE_INTERVAL": "1", "HEAPTIDE_DIR": folder.path]
+        try start(program, isRecorded ? probe : environment)
     }
 
     /// Any program that prints a line `ready` and then waits for the end of its input.

@@ -5,7 +5,9 @@ import Testing
 /// Which stacks become one suspect, and what a reader sees of them.
 @Suite struct GroupingTests {
     /// One site that leaks 1 KB ten times a second for each stack, innermost frame first.
-    private func suspects(_ stacks: [[String?]], showsFoldedFrames: Bool = false) -> [Suspect] {
+    private func suspects(
+        _ stacks: [[String?]], showsFoldedFrames: Bool = false, heap: HeapSurvey? = nil
+    ) -> [Suspect] {
         var profile = HeapProfile(
             process: ProcessIdentity(pid: 1), sampling: Sampling(firstInterval: 1, interval: 1), duration: 100,
             modules: [Module(path: "/bin/service")])
@@ -32,7 +34,7 @@ import Testing
         }
         var options = AnalysisOptions()
         options.showsFoldedFrames = showsFoldedFrames
-        return analyze(LeakInput(profile: profile, symbols: symbols, options: options)).suspects
+        return analyze(LeakInput(profile: profile, symbols: symbols, heap: heap, options: options)).suspects
     }
 
     @Test func sitesOfOneFunctionAreOneSuspect() throws {
@@ -47,6 +49,32 @@ import Testing
         #expect(suspect.stack.map(\.function) == ["Tracker::record()", "server()", "main"], "the heaviest stack")
         #expect(suspect.stack.first?.file == "a.cpp")
         #expect(suspect.stack.first?.line == 7)
+    }
+
+    /// Who allocates and who holds are one suspect.
+    @Test(arguments: [
+        (HeapSurvey.Holding.Holder.root(0), "held by Tracker::events, std::map or set of 3 entries", 0.5),
+        (.nothing, "it is lost", 1),
+    ])
+    func whoHoldsItIsEvidence(_ holder: HeapSurvey.Holding.Holder, _ text: String, _ weight: Double) throws {
+        var heap = HeapSurvey(blockCount: 9, bytes: 999)
+        heap.roots = [
+            .init(
+                kind: .global, name: "Tracker::events", retainedBytes: 99, retainedCount: 9,
+                container: .init(kind: "std::map or set", count: 3))
+        ]
+        let stacks = [
+            ["malloc", "Tracker::record()", "main"], ["calloc", "Tracker::record()", "main"],
+            ["malloc", "other()", "main"],
+        ]
+        heap.holdings = [
+            .init(site: 0, holder: holder, bytes: 500), .init(site: 1, holder: holder, bytes: 300),
+            .init(site: 1, holder: .others, bytes: 200), .init(site: 2, holder: .others, bytes: 1e9),
+        ]
+        let suspect = try #require(suspects(stacks, heap: heap).first { $0.function == "Tracker::record()" })
+        #expect(suspect.holders.map(\.share) == [0.8, 0.2] && suspect.holders.last?.kind == .others)
+        let evidence = try #require(suspect.evidence.first { $0.kind == .holder })
+        #expect(evidence.weight == weight && evidence.text.contains(text) && evidence.text.contains("80%"))
     }
 
     @Test func closuresBelongToTheirFunction() throws {

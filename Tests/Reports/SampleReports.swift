@@ -93,6 +93,11 @@ enum SampleReports {
             .init(type: "7784 bytes", bytes: 7784, count: 1, isCycle: false),
         ]
         report.heap = heap
+        report.suspects = [leak.suspects[0]]
+        report.suspects[0].holders = [
+            Holder(kind: .root, root: heap.roots[0], share: 0.87), Holder(kind: .nothing, share: 0.12),
+            Holder(kind: .others, share: 0.01),
+        ]
         return report
     }
 

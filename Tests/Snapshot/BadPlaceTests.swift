@@ -59,7 +59,7 @@ import Testing
         #expect(refusal(reading: path)?.code == .notASnapshot)
         #expect(!SnapshotReader.isSnapshot(path: path))
         var newer = sound
-        newer.replaceSubrange(60..<64, with: [0, 0, 0, 3])  // the user version
+        newer.replaceSubrange(60..<64, with: [0, 0, 0, 99])  // the user version
         write(newer, to: path)
         #expect(refusal(reading: path)?.code == .newer)
         #expect(SnapshotReader.isSnapshot(path: path))

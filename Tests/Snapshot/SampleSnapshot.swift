@@ -50,6 +50,10 @@ private func sampleHeap() -> HeapSurvey {
     ]
     heap.types = [.init(name: "app::Event; DROP TABLE type", count: 9, shallowBytes: 900, retainedBytes: 9000)]
     heap.leaks = [.init(type: "Ring", bytes: 2048, count: 2, isCycle: true)]
+    heap.holdings = [
+        .init(site: 3, holder: .root(0), bytes: 1e6), .init(site: 3, holder: .others, bytes: 17),
+        .init(site: 4, holder: .nothing, bytes: 0.5),
+    ]
     return heap
 }
 
