@@ -60,6 +60,7 @@ void hp_configure(const char *directory, uint64_t interval, uint64_t ledger_size
 
 __attribute__((constructor)) static void begin(void)
 {
+    hr_bind_self();
     hp_life = hp_is_preloaded() ? HP_PRELOADED : HP_IDLE;
     if (hp_life == HP_IDLE)
         return; /* dlopened: hp_control begins */

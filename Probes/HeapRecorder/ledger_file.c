@@ -105,6 +105,15 @@ static void read_boot_id(uint8_t id[16])
     }
 }
 
+uint64_t hr_pid_namespace(void)
+{
+    char text[64]; /* pid:[4026531836] */
+    ssize_t length = readlink("/proc/self/ns/pid", text, sizeof text - 1);
+    text[length > 0 ? length : 0] = 0;
+    const char *digits = strchr(text, '[');
+    return digits ? strtoull(digits + 1, NULL, 10) : 0;
+}
+
 static uint64_t align(uint64_t n) { return (n + HL_ALIGNMENT - 1) & ~(uint64_t)(HL_ALIGNMENT - 1); }
 
 static uint64_t power_of_two_from(uint64_t n)
@@ -150,6 +159,7 @@ static void fill_header(hl_header *h, uint64_t size, int parent)
     h->start_monotonic_ns = hr_clock();
     h->start_realtime_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     read_boot_id(h->boot_id);
+    h->pid_namespace = hr_pid_namespace();
     h->first_interval = h->interval = h->widest_interval = hr_configured.interval;
     h->period_ns = HL_FIRST_PERIOD_NS;
     h->memory_bytes = hr_memory_held();

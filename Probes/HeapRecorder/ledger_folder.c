@@ -18,25 +18,19 @@
 #define KEPT 16 /* ledgers in a folder before those that tell nothing are removed */
 #define MOST 64 /* before evidence is, the oldest first: children that leave by _exit look as if they had been killed */
 
-static bool is_of_the_dead(const char *name)
+/* The ledger's header, where its process is gone: by its number, which means something in its own PID namespace alone. */
+static bool is_of_the_dead(int folder, const char *name, uint64_t namespace, hl_header *header)
 {
     char *end;
     long pid = strtol(name, &end, 10);
-    return pid > 0 && *end == '-' && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
-}
-
-/* Ledger of a process that is gone and that ended by its own will: what a kill leaves is evidence. */
-static bool is_spent(int folder, const char *name)
-{
-    hl_header header;
-    if (!is_of_the_dead(name))
+    if (pid <= 0 || *end != '-' || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
         return false;
     int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return false;
-    ssize_t size = read(fd, &header, sizeof header);
+    ssize_t size = read(fd, header, sizeof *header);
     close(fd);
-    return size == sizeof header && header.magic == HL_MAGIC && header.state == HL_STATE_EXITED;
+    return size == sizeof *header && header->magic == HL_MAGIC && header->pid_namespace == namespace;
 }
 
 static bool is_ledger(const char *name)
@@ -47,7 +41,8 @@ static bool is_ledger(const char *name)
 
 /* What a pass over the folder is for, and what it found. */
 typedef struct sweep {
-    bool removes_spent;
+    uint64_t namespace;
+    bool removes_spent; /* what ended by its own will: what a kill leaves is evidence */
     uint32_t ledgers;
     struct timespec oldest_time;
     char oldest[256]; /* name of the ledger of a process that is gone */
@@ -56,10 +51,12 @@ typedef struct sweep {
 static void look_at(int folder, const char *name, sweep *sweep)
 {
     struct stat status;
-    if (sweep->removes_spent && is_spent(folder, name) && unlinkat(folder, name, 0) == 0)
+    hl_header header;
+    bool is_dead = is_of_the_dead(folder, name, sweep->namespace, &header);
+    if (is_dead && sweep->removes_spent && header.state == HL_STATE_EXITED && unlinkat(folder, name, 0) == 0)
         return;
     sweep->ledgers++;
-    if (!is_of_the_dead(name) || fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+    if (!is_dead || fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
         return;
     struct timespec time = status.st_mtim, best = sweep->oldest_time;
     bool is_older = time.tv_sec < best.tv_sec || (time.tv_sec == best.tv_sec && time.tv_nsec < best.tv_nsec);
@@ -72,7 +69,7 @@ static void look_at(int folder, const char *name, sweep *sweep)
 static sweep pass(int folder, bool removes_spent)
 {
     static char entries[32 << 10] __attribute__((aligned(8)));
-    sweep sweep = {.removes_spent = removes_spent};
+    sweep sweep = {.namespace = hr_pid_namespace(), .removes_spent = removes_spent};
     lseek(folder, 0, SEEK_SET);
     for (long size; (size = syscall(SYS_getdents64, folder, entries, sizeof entries)) > 0;) {
         for (long at = 0; at < size;) {

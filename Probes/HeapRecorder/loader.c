@@ -4,7 +4,8 @@
  * a forked child's parent, another thread may have held it. So it is only tried.
  *
  * glibc does not tell where the lock is: it is the recursive mutex in the loader's data that this thread holds in such a
- * callback, and not after.
+ * callback, and not after. Likewise the count of all that was ever loaded, at which each sample looks: it is the word there
+ * that says what the callback is told, before and after libunwind is loaded.
  */
 #define _GNU_SOURCE
 #include "recorder_internal.h"
@@ -45,19 +46,65 @@ static int note_held(struct dl_phdr_info *info, size_t size, void *context)
     return 1;
 }
 
-void hr_loader_load(void)
+static const uint64_t *globals;
+static uint64_t globals_size;
+static const uint64_t *candidates[MOST];
+static uint32_t candidate_count;
+static const uint64_t *loads; /* NULL: not found */
+
+static int note_loads(struct dl_phdr_info *info, size_t size, void *count)
 {
-    Dl_info info;
-    const ElfW(Sym) *symbol;
-    void *globals = dlsym(RTLD_DEFAULT, "_rtld_global");
-    if (!globals || !dladdr1(globals, &info, (void **)&symbol, RTLD_DL_SYMENT) || !symbol || info.dli_saddr != globals)
-        return;
-    held held = {.from = globals, .size = symbol->st_size};
+    (void)size;
+    *(uint64_t *)count = info->dlpi_adds;
+    return 1;
+}
+
+static uint64_t loads_now(void)
+{
+    uint64_t count = 0;
+    dl_iterate_phdr(note_loads, &count);
+    return count;
+}
+
+static void find_lock(void)
+{
+    held held = {.from = (uint8_t *)globals, .size = globals_size};
     dl_iterate_phdr(note_held, &held);
     for (uint32_t i = 0; i < held.count; i++)
         if (held.mutexes[i].mutex->__data.__count + 1 == held.mutexes[i].times)
             lock = held.mutexes[i].mutex;
 }
+
+void hr_loader_load(void)
+{
+    Dl_info info;
+    const ElfW(Sym) *symbol;
+    void *found = dlsym(RTLD_DEFAULT, "_rtld_global");
+    if (!found || !dladdr1(found, &info, (void **)&symbol, RTLD_DL_SYMENT) || !symbol || info.dli_saddr != found)
+        return;
+    globals = found;
+    globals_size = symbol->st_size;
+    find_lock();
+    uint64_t count = loads_now();
+    /* Behind the lock (sysdeps/generic/ldsodefs.h): before it stand the numbers of what is loaded now. */
+    for (size_t i = 0; i < globals_size / sizeof *globals && candidate_count < MOST; i++)
+        if (globals[i] == count && lock && &globals[i] > (const uint64_t *)lock)
+            candidates[candidate_count++] = &globals[i];
+}
+
+void hr_loader_loaded(void)
+{
+    uint64_t count = loads_now();
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < candidate_count; i++)
+        if (*candidates[i] == count)
+            candidates[found++] = candidates[i];
+    if (found == 1)
+        loads = candidates[0];
+}
+
+bool hr_loader_has_loaded(uint64_t known) { return loads && HR_LOAD(*loads) != known; }
+bool hr_loader_tells(void) { return loads != NULL; }
 
 bool hr_loader_try_enter(void) { return !lock || pthread_mutex_trylock(lock) == 0; }
 

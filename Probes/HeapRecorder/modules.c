@@ -6,6 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#define KEPT_FREE 64u /* of the table, for files that were never here: others take up their last stay */
+#define LOADING_NOTICED_NS UINT64_C(50000000)
+
 typedef struct scan {
     uint64_t loads, unloads; /* the loader's own counters */
     bool complete;
@@ -58,19 +61,36 @@ static bool write_name(const char *name, hl_module *module)
     return true;
 }
 
-/* The same file at the same place again, perhaps after a dlclose, is the same module: its code has not changed. */
-static bool known(const hl_module *module)
+static bool overlaps(const hl_module *one, const hl_module *other)
 {
-    for (uint64_t i = 0; i < modules_used(); i++) {
-        hl_module *other = &hr_ledger_now.modules[i];
-        bool same = other->start == module->start && other->end == module->end
-            && other->build_id_length == module->build_id_length && module->build_id_length > 0
-            && memcmp(other->build_id, module->build_id, sizeof module->build_id) == 0;
-        if (same || (other->unloaded_at == UINT64_MAX && other->start == module->start && other->end == module->end)) {
-            other->unloaded_at = UINT64_MAX;
-            seen[i] = 1;
+    return one->start < other->end && other->start < one->end;
+}
+
+/* The same file at the same place: its code has not changed, also after a dlclose. Without a build ID only one that was
+ * never away can be told. */
+static bool is_same(const hl_module *one, const hl_module *other)
+{
+    return one->start == other->start && one->end == other->end && one->build_id_length == other->build_id_length
+        && (one->build_id_length > 0 ? memcmp(one->build_id, other->build_id, sizeof one->build_id) == 0
+                                     : one->unloaded_at == UINT64_MAX);
+}
+
+/* Its latest stay, or NULL. */
+static hl_module *find_same(const hl_module *module)
+{
+    for (uint64_t i = modules_used(); i-- > 0;)
+        if (is_same(&hr_ledger_now.modules[i], module))
+            return &hr_ledger_now.modules[i];
+    return NULL;
+}
+
+/* Another one stood where this one is, while it was away. */
+static bool was_replaced(const hl_module *module)
+{
+    for (uint64_t i = 0; i < modules_used() && module->unloaded_at != UINT64_MAX; i++) {
+        const hl_module *other = &hr_ledger_now.modules[i];
+        if (other != module && overlaps(other, module) && other->unloaded_at > module->unloaded_at)
             return true;
-        }
     }
     return false;
 }
@@ -79,12 +99,21 @@ static bool known(const hl_module *module)
 static void close_overlapped(const hl_module *module)
 {
     for (uint64_t i = 0; i < modules_used(); i++) {
-        hl_module *other = &hr_ledger_now.modules[i];
-        if (other->start < module->end && module->start < other->end && !seen[i]) {
+        if (overlaps(&hr_ledger_now.modules[i], module) && !seen[i]) {
             hr_sites_close(module->start, module->end);
             return;
         }
     }
+}
+
+static const char *name_of(const struct dl_phdr_info *info)
+{
+    static char executable[4096]; /* one thread at a time */
+    if (info->dlpi_name && info->dlpi_name[0])
+        return info->dlpi_name;
+    ssize_t length = readlink("/proc/self/exe", executable, sizeof executable - 1); /* the program itself */
+    executable[length > 0 ? length : 0] = 0;
+    return executable;
 }
 
 static int add_module(struct dl_phdr_info *info, size_t size, void *context)
@@ -117,17 +146,18 @@ static int add_module(struct dl_phdr_info *info, size_t size, void *context)
     if (module.start >= module.end)
         return 0;
     read_build_id(info, &module);
-    if (known(&module))
+    hl_module *same = find_same(&module);
+    bool replaced = same && was_replaced(same);
+    if (same && (!replaced || modules_used() >= HR_MODULES - KEPT_FREE)) {
+        if (replaced)
+            hr_sites_close(module.start, module.end);
+        seen[same - hr_ledger_now.modules] = 1;
+        same->unloaded_at = UINT64_MAX;
         return 0;
-    static char executable[4096]; /* one thread at a time, and stacks may be small */
-    const char *name = info->dlpi_name ? info->dlpi_name : "";
-    if (name[0] == 0) { /* the program itself */
-        ssize_t length = readlink("/proc/self/exe", executable, sizeof executable - 1);
-        executable[length > 0 ? length : 0] = 0;
-        name = executable;
     }
     uint64_t index = modules_used();
-    if (index >= HR_MODULES || !write_name(name, &module)) {
+    module.name_offset = same ? same->name_offset : 0;
+    if (index >= HR_MODULES || (!same && !write_name(name_of(info), &module))) {
         HR_ADD(header->modules_dropped, 1);
         return 0;
     }
@@ -168,6 +198,20 @@ static void refresh(void *context)
 }
 
 void hr_modules_refresh(void) { hr_deeper(refresh, NULL); }
+
+/* A library that took an unloaded one's place may call from the same addresses: those stacks are known, and wrong. */
+void hr_modules_follow(uint64_t now)
+{
+    static uint64_t last;
+    uint64_t before = HR_LOAD(last);
+    if (HR_LIKELY(hr_loader_tells())) {
+        if (HR_UNLIKELY(hr_loader_has_loaded(HR_LOAD(known_loads))))
+            hr_modules_refresh();
+    } else if (now - before > LOADING_NOTICED_NS
+               && __atomic_compare_exchange_n(&last, &before, now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+        hr_modules_refresh(); /* asking takes the loader's lock: now and then */
+    }
+}
 
 void hr_modules_inherit(const hr_ledger *parent, hr_ledger *child)
 {

@@ -30,7 +30,6 @@ static int configured_pid;
 static uint64_t threads; /* that ever allocated */
 static uint64_t missed; /* samples that came while the ledger was being made */
 
-#define LOADING_NOTICED_NS UINT64_C(50000000)
 #define SELDOM (UINT64_C(64) << 20) /* bytes after which a thread of an unrecorded process looks whether that has changed */
 
 void hr_configure(const hr_config *config)
@@ -84,7 +83,17 @@ static void forget_parent(void)
     }
 }
 
-static void open_ledger(void *ok) { *(bool *)ok = hr_ledger_open(); }
+/* To its end before a signal's handler can leave it. */
+static void open_ledger(void *no_context)
+{
+    (void)no_context;
+    bool ok = hr_ledger_open();
+    if (ok)
+        HR_ADD(hr_ledger_now.header->samples_dropped, __atomic_exchange_n(&missed, 0, __ATOMIC_RELAXED));
+    __atomic_store_n(&hr_fork_page.phase, ok ? RECORDING : INERT, __ATOMIC_RELEASE);
+}
+
+static bool is_recording(void) { return __atomic_load_n(&hr_fork_page.phase, __ATOMIC_ACQUIRE) == RECORDING; }
 
 /* True when there is a ledger to write to. Makes it when it is time; other threads pass by meanwhile. */
 static bool recording(void)
@@ -101,12 +110,9 @@ static bool recording(void)
         || !__atomic_compare_exchange_n(&hr_fork_page.phase, &phase, OPENING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return false;
     forget_parent();
-    bool ok = false;
-    hr_deeper(open_ledger, &ok);
-    if (ok)
-        HR_ADD(hr_ledger_now.header->samples_dropped, __atomic_exchange_n(&missed, 0, __ATOMIC_RELAXED));
-    __atomic_store_n(&hr_fork_page.phase, ok ? RECORDING : INERT, __ATOMIC_RELEASE);
-    return ok;
+    if (!hr_deeper(open_ledger, NULL))
+        __atomic_store_n(&hr_fork_page.phase, FRESH, __ATOMIC_RELEASE);
+    return is_recording();
 }
 
 /* ---- Allocation ------------------------------------------------------------------------------------------------ */
@@ -122,8 +128,7 @@ static void seed_thread(hr_thread *self)
 /* The configured interval before the first ledger, then the ledger's, which grows with each thinning. */
 static uint64_t interval_now(void)
 {
-    bool have = __atomic_load_n(&hr_fork_page.phase, __ATOMIC_ACQUIRE) == RECORDING;
-    return have ? HR_LOAD(hr_ledger_now.header->interval) : hr_configured.interval;
+    return is_recording() ? HR_LOAD(hr_ledger_now.header->interval) : hr_configured.interval;
 }
 
 static void draw(hr_thread *self)
@@ -169,11 +174,17 @@ static void account(uint64_t began, bool is_warm)
     hr_pace(now, is_warm ? took : 0);
 }
 
-static uint32_t thread_id(void)
+uint32_t hr_thread_id(void)
 {
-    if (hr_self.serial != hr_ledger_now.serial) {
-        hr_self.serial = hr_ledger_now.serial;
+    uint32_t life = HR_LOAD(hr_fork_page.life);
+    if (HR_UNLIKELY(life == 0)) {
+        uint32_t fresh = (uint32_t)hr_clock() | 1;
+        life = __atomic_compare_exchange_n(&hr_fork_page.life, &life, fresh, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
+            ? fresh : life;
+    }
+    if (HR_UNLIKELY(hr_self.life != life)) {
         hr_self.tid = (uint32_t)syscall(SYS_gettid);
+        hr_self.life = life;
     }
     return hr_self.tid;
 }
@@ -185,11 +196,11 @@ static void record(void *block, size_t size, double weight, uint32_t site, uint6
         .size = size,
         .birth_ns = now,
         .weight = (float)weight,
-        .thinning = HR_LOAD(header->thinnings),
         .site = site,
-        .thread = thread_id(),
+        .thread = hr_thread_id(),
     };
-    if (!hr_sample_insert(block, &born))
+    /* A handler may have forked in the meantime: the ledger is the parent's then. */
+    if (!is_recording() || !hr_sample_insert(block, &born))
         return;
     HR_TAP_ALLOC(block, size, (uint64_t)(weight * (double)size));
     hr_site_allocated(site, weight, size, now);
@@ -217,17 +228,6 @@ static __attribute__((noinline)) uint32_t site_of_stack(const hr_caller *caller)
     return hr_site_intern(stack.hash, stack.frames, stack.depth, stack.flags);
 }
 
-/* A library that took an unloaded one's place may call from the same addresses: those stacks are known, and wrong. Asking
- * the loader takes its lock, so this is for now and then. */
-static void notice_loading(uint64_t now)
-{
-    static uint64_t last;
-    uint64_t before = HR_LOAD(last);
-    if (now - before > LOADING_NOTICED_NS
-        && __atomic_compare_exchange_n(&last, &before, now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        hr_modules_refresh();
-}
-
 /* An allocation whose turn it is. */
 typedef struct drawn {
     void *block;
@@ -252,7 +252,7 @@ static void sample(void *context)
     }
     hr_sample_prefetch(drawn->block);
     uint64_t began = hr_clock(), now = hr_time(began);
-    notice_loading(now);
+    hr_modules_follow(now);
     uint64_t learnt = HR_LOAD(header->frames_learnt);
     uint32_t site = site_of_stack(drawn->caller);
     record(drawn->block, drawn->size, hr_weight(drawn->size, drawn->interval), site, now);
@@ -261,24 +261,31 @@ static void sample(void *context)
 }
 
 /* Left out of every estimate. */
-static void drop(void)
+static HR_COLD void drop(void)
 {
-    bool have = __atomic_load_n(&hr_fork_page.phase, __ATOMIC_ACQUIRE) == RECORDING;
-    HR_ADD(*(have ? &hr_ledger_now.header->samples_dropped : &missed), 1);
+    uint32_t fresh = FRESH;
+    HR_ADD(*(is_recording() ? &hr_ledger_now.header->samples_dropped : &missed), 1);
+    if (hr_workspaces_size() == 0
+        && __atomic_compare_exchange_n(&hr_fork_page.phase, &fresh, INERT, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        hr_say("no memory for the probe", "");
 }
 
 void hr_allocated(void *block, size_t size, const hr_caller *caller)
 {
     hr_thread *self = &hr_self;
     self->mallocs_seen++;
-    if (!block || self->inside || !__atomic_load_n(&configured, __ATOMIC_ACQUIRE))
+    if (!block || (HR_UNLIKELY(self->inside) && !hr_was_left(caller)) || !__atomic_load_n(&configured, __ATOMIC_ACQUIRE))
         return;
     int error = errno;
+    self->sample_at = (uintptr_t)caller;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* a handler sees both or none */
     self->inside = 1;
     drawn drawn = {.block = block, .size = size, .interval = due(self, size), .caller = caller};
     if (drawn.interval && !hr_with_workspace(caller, sample, &drawn))
         drop();
     self->inside = 0;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    self->sample_at = 0;
     errno = error;
 }
 
@@ -298,8 +305,10 @@ hr_taken hr_take(const void *block)
     if (__atomic_load_n(&hr_fork_page.phase, __ATOMIC_ACQUIRE) == RECORDING
         && (wiped_on_fork || hr_ledger_now.pid == getpid()))
         taken.found = hr_sample_remove(block, &taken.sample);
-    if (taken.found)
+    if (taken.found) {
+        taken.sample.weight = (float)hr_sample_weight(&taken.sample); /* a thinning until it is booked is not its */
         HR_TAP_FREE(block); /* now: another thread may be handed the address, and tell it, before it is booked */
+    }
     return taken;
 }
 
@@ -309,7 +318,7 @@ void hr_freed(const hr_taken *taken)
     if (!taken->found || s->site >= hr_ledger_now.sites_capacity)
         return;
     uint64_t now = hr_now();
-    hr_site_freed(s->site, hr_sample_weight(s), s->size, s->birth_ns, now);
+    hr_site_freed(s->site, (double)s->weight, s->size, s->birth_ns, now);
     HR_ADD(hr_ledger_now.header->samples_freed, 1);
     HR_STORE(hr_ledger_now.header->last_write_ns, now);
 }
@@ -318,5 +327,5 @@ void hr_put_back(const void *block, const hr_taken *taken)
 {
     if (!taken->found || !hr_sample_insert(block, &taken->sample))
         return;
-    HR_TAP_ALLOC(block, taken->sample.size, (uint64_t)(hr_sample_weight(&taken->sample) * (double)taken->sample.size));
+    HR_TAP_ALLOC(block, taken->sample.size, (uint64_t)((double)taken->sample.weight * (double)taken->sample.size));
 }

@@ -174,7 +174,7 @@ bool hr_rule_learning_load(void)
     void *library = dlopen("libunwind-x86_64.so.8", RTLD_LOCAL | RTLD_NOW);
     if (!library)
         return false;
-    hr_forbid_pipe(library);
+    hr_bind_private(library);
     const struct {
         void *slot;
         const char *name;

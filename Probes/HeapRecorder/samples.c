@@ -87,8 +87,9 @@ double hr_sample_weight(const hl_sample *sample)
 
 /* Halves the table: each older sample is kept with probability one half, and the interval doubles. Unbiased, since
  * readers count the survivors double. Costs a pass over the table (a millisecond in one of 16 MiB) per doubling. */
-static void thin(void)
+static void thin(void *no_context)
 {
+    (void)no_context;
     static uint64_t thinning_now; /* serial of the ledger; a forked child has another */
     hl_header *header = hr_ledger_now.header;
     if (__atomic_exchange_n(&thinning_now, hr_ledger_now.serial, __ATOMIC_ACQUIRE) == hr_ledger_now.serial)
@@ -125,7 +126,7 @@ bool hr_sample_insert(const void *block, const hl_sample *sample)
     if (key <= HL_KEY_RESERVED)
         return false;
     if (HR_LOAD(header->samples_live) > capacity() / 2)
-        thin();
+        hr_deeper(thin, NULL); /* a handler must not leave it half done */
     uint64_t first = bucket_of(key);
     for (uint64_t i = first; i < first + HL_BUCKET; i++) {
         uint64_t empty = 0;
@@ -134,6 +135,8 @@ bool hr_sample_insert(const void *block, const hl_sample *sample)
                                             __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
             continue;
         hr_ledger_now.samples[i] = *sample;
+        /* Not before: whoever brought it may have thinned the table just now, and that was no toss for this one. */
+        hr_ledger_now.samples[i].thinning = HR_LOAD(header->thinnings);
         hr_filter_add(block);
         __atomic_store_n(&hr_ledger_now.keys[i], key, __ATOMIC_RELEASE);
         HR_ADD(header->samples_live, 1);

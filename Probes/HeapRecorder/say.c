@@ -2,9 +2,10 @@
 #define _GNU_SOURCE
 #include "recorder_internal.h"
 
-#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static struct stat stderr_at_start;
@@ -25,17 +26,18 @@ void hr_remember_stderr(void)
 void hr_say(const char *what, const char *detail)
 {
     struct stat now;
-    static char line[5000]; /* said by the one thread that opens the ledger; stacks may be small */
     /* A daemon may have closed it and opened something precious in its place. */
     if (!stderr_known || fstat(2, &now) != 0 || now.st_dev != stderr_at_start.st_dev
         || now.st_ino != stderr_at_start.st_ino)
         return;
     if (has_said && __atomic_exchange_n(has_said, 1, __ATOMIC_RELAXED))
         return;
-    int length = snprintf(line, sizeof line, "heaptide-probe: %s%s%s; this process is not recorded\n", what,
-                          detail[0] ? ": " : "", detail);
-    if (length > 0) {
-        ssize_t ignored = write(2, line, (size_t)length < sizeof line ? (size_t)length : sizeof line - 1);
-        (void)ignored;
-    }
+    const char *const parts[] = {
+        "heaptide-probe: ", what, detail[0] ? ": " : "", detail, "; this process is not recorded\n",
+    };
+    struct iovec line[5];
+    for (int i = 0; i < 5; i++)
+        line[i] = (struct iovec){(void *)parts[i], strlen(parts[i])};
+    ssize_t ignored = writev(2, line, 5);
+    (void)ignored;
 }

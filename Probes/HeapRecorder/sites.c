@@ -8,6 +8,7 @@
 
 #define LOST_STACK 0u /* site 0 takes the samples whose stack found no room */
 #define LONGEST_PROBE 64u
+#define CLOSED UINT64_C(0) /* hash that no stack has */
 #define NUMBER_BITS 24 /* of an index entry: the site's number; above them those of the stack's hash */
 
 /* Four lanes, since a multiplication takes longer than a frame. */
@@ -77,22 +78,38 @@ static void publish(uint32_t number, uint64_t hash, const uint64_t *frames, uint
     __atomic_store_n(&site->state, HL_READY, __ATOMIC_RELEASE);
 }
 
-/* The stack's entry, or the free one that is to take it; NULL where there is neither. */
-static uint64_t *entry_of(uint64_t hash, uint32_t *number)
+/* A place in the index, and what stands there. */
+typedef struct place {
+    uint64_t *entry;
+    uint64_t value;
+    uint32_t number; /* of the stack's site; LOST_STACK: the place is free to take it */
+} place;
+
+static uint32_t number_of(uint64_t entry) { return entry & ((1u << NUMBER_BITS) - 1); }
+
+/* The stack's, or the first that may take it: an empty one, or a closed site's. NULL where there is neither. */
+static place find(uint64_t hash)
 {
+    place free = {.entry = NULL};
     uint64_t mask = hr_ledger_now.index_mask, i = hash & mask;
     for (uint32_t n = 0; n < LONGEST_PROBE; n++, i = (i + 1) & mask) {
-        uint64_t entry = __atomic_load_n(&hr_ledger_now.index[i], __ATOMIC_ACQUIRE);
-        *number = entry & ((1u << NUMBER_BITS) - 1);
-        if (HR_UNLIKELY(*number >= hr_ledger_now.sites_capacity))
+        place here = {.entry = &hr_ledger_now.index[i]};
+        here.value = __atomic_load_n(here.entry, __ATOMIC_ACQUIRE);
+        if (here.value == 0)
+            return free.entry ? free : here;
+        uint32_t number = number_of(here.value);
+        if (HR_UNLIKELY(number >= hr_ledger_now.sites_capacity))
             continue;
-        if (entry == 0 || ((entry ^ hash) >> NUMBER_BITS == 0 && HR_LOAD(hr_ledger_now.sites[*number].hash) == hash))
-            return &hr_ledger_now.index[i];
+        uint64_t found = HR_LOAD(hr_ledger_now.sites[number].hash);
+        if (found == hash && (here.value ^ hash) >> NUMBER_BITS == 0)
+            return here.number = number, here;
+        if (HR_UNLIKELY(found == CLOSED) && !free.entry)
+            free = here;
     }
-    return NULL;
+    return free;
 }
 
-/* A closed site keeps its number and its samples, under a hash that its entry in the index does not lead to. */
+/* A closed site keeps its number and its samples. */
 void hr_sites_close(uint64_t start, uint64_t end)
 {
     uint64_t used = HR_LOAD(hr_ledger_now.header->sites_used);
@@ -105,7 +122,7 @@ void hr_sites_close(uint64_t start, uint64_t end)
             uint64_t address = hr_ledger_now.frames[site->frames_index + f];
             if (address < start || address >= end)
                 continue;
-            HR_STORE(site->hash, ~site->hash | 1);
+            HR_STORE(site->hash, CLOSED);
             break;
         }
     }
@@ -113,25 +130,26 @@ void hr_sites_close(uint64_t start, uint64_t end)
 
 bool hr_site_find(uint64_t hash, uint32_t *number)
 {
-    return entry_of(hash, number) && *number != LOST_STACK;
+    *number = find(hash).number;
+    return *number != LOST_STACK;
 }
 
 /* Of two threads that come with the same new stack the second leaves a site behind that nobody uses. */
 uint32_t hr_site_intern(uint64_t hash, const uint64_t *frames, uint32_t depth, uint32_t flags)
 {
-    uint32_t found, number = LOST_STACK;
-    uint64_t *entry;
-    while ((entry = entry_of(hash, &found)) && found == LOST_STACK) {
-        if (number == LOST_STACK) {
-            if ((number = reserve_site()) == LOST_STACK)
+    uint32_t fresh = LOST_STACK;
+    place place;
+    while ((place = find(hash)).entry && place.number == LOST_STACK) {
+        if (fresh == LOST_STACK) {
+            if ((fresh = reserve_site()) == LOST_STACK)
                 return lost();
-            publish(number, hash, frames, depth, flags);
+            publish(fresh, hash, frames, depth, flags);
         }
-        uint64_t empty = 0, full = (hash >> NUMBER_BITS << NUMBER_BITS) | number;
-        if (__atomic_compare_exchange_n(entry, &empty, full, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
-            return number;
+        uint64_t full = (hash >> NUMBER_BITS << NUMBER_BITS) | fresh;
+        if (__atomic_compare_exchange_n(place.entry, &place.value, full, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+            return fresh;
     }
-    return entry ? found : lost();
+    return place.entry ? place.number : lost();
 }
 
 /* ---- History --------------------------------------------------------------------------------------------------- */

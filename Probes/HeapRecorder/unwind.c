@@ -20,7 +20,9 @@ void hr_load_unwinder(void)
     hr_self.inside++;
     hr_loader_load();
     hr_code_objects_load();
-    can_unwind = hr_rule_learning_load() && hr_code_object_at((uint64_t)(uintptr_t)&hr_unwind, &own);
+    bool has_library = hr_rule_learning_load();
+    hr_loader_loaded();
+    can_unwind = has_library && hr_code_object_at((uint64_t)(uintptr_t)&hr_unwind, &own);
     hr_async_chain_load();
     hr_self.inside--;
 }
@@ -130,8 +132,8 @@ static __attribute__((noinline)) uint32_t walk(
 {
     hr_registers at = {.bp_at = HR_IN_REGISTER};
     bool is_async = hr_async_job_run != 0 && hr_stack_is_own;
-    hr_walk history; /* only frames that were written are read */
-    history.steps = 0;
+    hr_walk *history = &hr_workspace_held->walk;
+    history->steps = 0;
     uint32_t depth = 0, rest;
     step step = STEPPED;
     if (is_async)
@@ -142,8 +144,8 @@ static __attribute__((noinline)) uint32_t walk(
         if (depth == 0 && is_own(at.ip))
             continue;
         if (HR_UNLIKELY(is_async)) {
-            history.ring[++history.steps % HR_WALK_RING] = at;
-            if ((rest = follow_async(&history, frames, depth, room, flags)) != 0)
+            history->ring[++history->steps % HR_WALK_RING] = at;
+            if ((rest = follow_async(history, frames, depth, room, flags)) != 0)
                 return rest;
         }
         if (last && hr_last_walk_note(last, &at, depth)

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "recorder_internal.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -21,7 +22,7 @@ __thread hr_workspace *hr_workspace_held;
 
 /* ---- Taking turns ------------------------------------------------------------------------------------------------ */
 
-static hr_workspace *make(void)
+static hr_workspace *make(uint32_t place)
 {
     uint8_t *memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
@@ -32,7 +33,35 @@ static hr_workspace *make(void)
     }
     if (hr_ledger_now.header)
         HR_ADD(hr_ledger_now.header->memory_bytes, SIZE);
-    return (hr_workspace *)(memory + PAGE + STACK);
+    hr_workspace *workspace = (hr_workspace *)(memory + PAGE + STACK);
+    workspace->place = place;
+    return workspace;
+}
+
+static uint32_t *holder_of(uint32_t place) { return &hr_fork_page.workspaces[place].holder; }
+
+static bool take_place(uint32_t place)
+{
+    if (HR_UNLIKELY(!workspaces[place]))
+        workspaces[place] = make(place);
+    if (HR_LIKELY((hr_workspace_held = workspaces[place]) != NULL))
+        return true;
+    __atomic_store_n(holder_of(place), 0, __ATOMIC_RELEASE);
+    return false;
+}
+
+/* From a thread that ended in the midst of a sample. */
+static HR_COLD bool inherit(void)
+{
+    int pid = getpid();
+    for (uint32_t place = 0; place < HR_WORKSPACES; place++) {
+        uint32_t holder = HR_LOAD(*holder_of(place));
+        if (holder && syscall(SYS_tgkill, pid, holder, 0) != 0 && errno == ESRCH
+            && __atomic_compare_exchange_n(holder_of(place), &holder, hr_thread_id(), false, __ATOMIC_ACQUIRE,
+                                           __ATOMIC_RELAXED))
+            return take_place(place);
+    }
+    return false;
 }
 
 /* The one that this thread had before, mostly: what it remembers there is of use to nobody else. */
@@ -40,24 +69,34 @@ static bool take(void)
 {
     uint32_t first = (uint32_t)(((uintptr_t)&hr_workspace_held >> 6) * UINT64_C(0x9E3779B97F4A7C15) >> 32);
     for (uint32_t n = 0; n < HR_WORKSPACES; n++) {
-        uint32_t place = (first + n) % HR_WORKSPACES;
-        if (__atomic_exchange_n(&hr_fork_page.workspaces[place].is_busy, 1, __ATOMIC_ACQUIRE))
-            continue;
-        if (HR_UNLIKELY(!workspaces[place]) && (workspaces[place] = make()) != NULL)
-            workspaces[place]->place = place;
-        if ((hr_workspace_held = workspaces[place]) != NULL)
-            return true;
-        __atomic_store_n(&hr_fork_page.workspaces[place].is_busy, 0, __ATOMIC_RELEASE);
-        break;
+        uint32_t place = (first + n) % HR_WORKSPACES, nobody = 0;
+        if (__atomic_compare_exchange_n(holder_of(place), &nobody, hr_thread_id(), false, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_RELAXED))
+            return take_place(place);
     }
-    return false;
+    return inherit();
 }
 
-static void give_back(void)
+static void give_back(hr_workspace *workspace)
 {
-    uint32_t place = hr_workspace_held->place;
     hr_workspace_held = NULL;
-    __atomic_store_n(&hr_fork_page.workspaces[place].is_busy, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(holder_of(workspace->place), 0, __ATOMIC_RELEASE);
+}
+
+/* The frame of the sample under way lies where a newer one of the same stack is, or below: it is gone. On an alternate
+ * stack, which may lie anywhere, that tells nothing; on a workspace's no handler runs. */
+bool hr_was_left(const hr_caller *caller)
+{
+    uintptr_t frame = (uintptr_t)caller;
+    stack_t alternate;
+    if (!hr_self.sample_at || frame < hr_self.sample_at
+        || syscall(SYS_sigaltstack, NULL, &alternate) != 0 || (alternate.ss_flags & SS_ONSTACK))
+        return false;
+    if (hr_workspace_held)
+        give_back(hr_workspace_held);
+    hr_self.sample_at = 0;
+    hr_self.inside = 0;
+    return true;
 }
 
 void hr_workspaces_after_fork(void)
@@ -127,7 +166,7 @@ static __attribute__((noinline)) bool on_its_stack(void (*work)(void *), void *a
     if (ok)
         hr_on_stack(hr_workspace_held, work, argument);
     if (ok && !is_held)
-        give_back();
+        give_back(hr_workspace_held);
     restore_signals(signals);
     return ok;
 }
@@ -139,7 +178,7 @@ bool hr_with_workspace(const hr_caller *caller, void (*work)(void *), void *argu
     if (HR_UNLIKELY(!take()))
         return false;
     work(argument);
-    give_back();
+    give_back(hr_workspace_held);
     return true;
 }
 

@@ -60,18 +60,20 @@ struct CodeMap {
         }
     }
 
-    /// The module that held the call before return address `address` at `generation`, else the bare address.
+    /// The module that held the call before return address `address` at `generation`, else the bare address. Of several
+    /// that came last: where the table was nearly full, a module that came back covers the time of another one, too.
     func resolve(_ address: UInt64, generation: UInt64) -> CodeAddress {
         let call = address &- 1
         var index = firstMapping(after: call)
+        var found: Mapping?
         while index > 0, reach[index - 1] > call {
             index -= 1
             let mapping = mappings[index]
-            if call < mapping.end, mapping.generations.contains(generation) {
-                return CodeAddress(module: mapping.module, offset: address &- mapping.bias)
-            }
+            guard call < mapping.end, mapping.generations.contains(generation) else { continue }
+            if mapping.generations.lowerBound >= found?.generations.lowerBound ?? 0 { found = mapping }
         }
-        return CodeAddress(module: -1, offset: address)
+        guard let found else { return CodeAddress(module: -1, offset: address) }
+        return CodeAddress(module: found.module, offset: address &- found.bias)
     }
 
     /// Index of the first mapping that starts after `address`.

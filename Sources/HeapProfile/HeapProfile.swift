@@ -62,7 +62,7 @@ public struct Sampling: Sendable, Equatable, Codable {
     public var thinnings: Int
     public var samplesTaken: UInt64 = 0
     public var samplesFreed: UInt64 = 0
-    /// Samples that are in no estimate, for lack of a slot.
+    /// Samples that are in no estimate: there was no room for them, or no ledger yet.
     public var samplesDropped: UInt64 = 0
     public var samplesThinned: UInt64 = 0
     /// Samples whose stack was lost for lack of space.

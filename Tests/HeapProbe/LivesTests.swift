@@ -333,4 +333,138 @@ import Testing
                 "PROBE": Products.probe, "HEAPTIDE_DIR": probed.ledgers, "HEAPTIDE_SAMPLE_INTERVAL": "1",
             ], in: probed.folder.path)
     }
+
+    /// A C program may call its own functions as libc does its: the probe's calls stay libc's. In the program's `write` and
+    /// `clock_gettime` there is a lock, under which it allocates.
+    @Test func namesOfLibcsFunctions() throws {
+        let probed = try Probed(
+            """
+            #include <pthread.h>
+            #include <stdio.h>
+            #include <stdlib.h>
+            #include <time.h>
+            static int calls;
+            static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+            void *volatile keep;
+            int open(const char *door, int how) { return calls++; }
+            int close(int door) { return calls++; }
+            int mkdir(const char *name) { return calls++; }
+            void *mmap(void) { calls++; return NULL; }
+            void syscall(const char *name) { puts(name); calls++; }
+            int clock_gettime(clockid_t clock, struct timespec *now) {
+                pthread_mutex_lock(&lock);
+                keep = malloc(6701);
+                now->tv_sec = now->tv_nsec = 0;
+                calls++;
+                pthread_mutex_unlock(&lock);
+                return 0;
+            }
+            int main(void) {
+                struct timespec now;
+                for (int i = 0; i < 50; i++) clock_gettime(CLOCK_MONOTONIC, &now), keep = malloc(6703);
+                for (long i = 0; i < 1000000000 && !keep; i++);
+                printf("%d\\n", calls);
+                return 0;
+            }
+            """)
+        let result = try probed.run()
+        #expect(result.output == "50\n" && result.status == 0 && result.errors == "", "\(result)")
+        let profile = try #require(try probed.profiles().first)
+        #expect(profile.blocks(ofSize: 6701).live == 50 && profile.blocks(ofSize: 6703).live == 50)
+        #expect(profile.process.startTime > 1e9)
+    }
+
+    /// Programs jump out of handlers, wherever the signal came, and cancel threads: what was under way is lost, and nothing
+    /// else. The first signals come while the ledger is made. The allocator is one that bears it, which glibc's does not.
+    @Test(arguments: [
+        "jumping();", "for (int i = 0; i < 150; i++) run(jumpingOnce);",
+        "for (int i = 0; i < 150; i++) run(cancelled);",
+    ])
+    func samplesThatAreLeft(by leaving: String) throws {
+        let probed = try Probed(
+            """
+            #define _GNU_SOURCE
+            #include <pthread.h>
+            #include <setjmp.h>
+            #include <signal.h>
+            #include <stdatomic.h>
+            #include <stdlib.h>
+            #include <sys/time.h>
+            #include <unistd.h>
+            static __thread sigjmp_buf home;
+            static void *volatile keep[200];
+            static atomic_int ready;
+            static void leave(int signal) { (void)signal; siglongjmp(home, 1); }
+            static __attribute__((noinline)) void churn(void) { for (;;) { void *volatile p = malloc(100); free(p); } }
+            static void jumping(void) {
+                for (volatile int i = 0; i < 300; i++)
+                    if (sigsetjmp(home, 1) == 0) {
+                        setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {0, 200}}, NULL);
+                        churn();
+                    }
+            }
+            static void *jumpingOnce(void *no) {
+                if (sigsetjmp(home, 1) == 0) {
+                    ready = 1;
+                    churn();
+                }
+                return no;
+            }
+            static void *cancelled(void *no) {
+                pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
+                ready = 1;
+                churn();
+                return no;
+            }
+            static void run(void *(*work)(void *)) {
+                pthread_t thread;
+                ready = 0;
+                pthread_create(&thread, NULL, work, NULL);
+                while (!ready) usleep(10);
+                if (work == cancelled) pthread_cancel(thread);
+                else pthread_kill(thread, SIGALRM);
+                pthread_join(thread, NULL);
+            }
+            int main(void) {
+                signal(SIGALRM, leave);
+                if (sigsetjmp(home, 1) == 0) { \(leaving) }
+                for (int i = 0; i < 200; i++) keep[i] = malloc(6705);
+                return 0;
+            }
+            """, flags: ["-pthread", "-O1"])
+        let result = try probed.run(preloadAfter: try neverHalfDone(in: probed.folder))
+        #expect(result.status == 0 && !result.wasSignalled, "\(result)")
+        #expect(try probed.profiles().first?.blocks(ofSize: 6705).live == 200)
+    }
+
+    /// An allocator of one atomic addition, which can be left at any moment.
+    private func neverHalfDone(in folder: TemporaryFolder) throws -> String {
+        try compile(
+            """
+            #include <stddef.h>
+            #include <string.h>
+            #include <sys/mman.h>
+            static char *next;
+            void *malloc(size_t size) {
+                size_t room = 1ul << 36, taken = (size + 31) & ~15ul;
+                char *none = NULL, *memory;
+                if (!__atomic_load_n(&next, __ATOMIC_ACQUIRE)) {
+                    memory = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+                    __atomic_compare_exchange_n(&next, &none, memory + 16, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+                }
+                char *block = __atomic_fetch_add(&next, taken, __ATOMIC_RELAXED);
+                return ((size_t *)block)[-2] = size, block;
+            }
+            void free(void *block) {}
+            void *calloc(size_t count, size_t size) { return malloc(count * size); }
+            void *realloc(void *block, size_t size) {
+                size_t old = block ? ((size_t *)block)[-2] : 0;
+                return memcpy(malloc(size), block, old < size ? old : size);
+            }
+            void *memalign(size_t alignment, size_t size) {
+                return (void *)(((size_t)malloc(size + alignment) + alignment - 1) & -alignment);
+            }
+            int posix_memalign(void **block, size_t alignment, size_t size) { *block = memalign(alignment, size); return 0; }
+            """, as: "libneverhalfdone.so.c", flags: ["-shared", "-fPIC", "-O2", "-fno-builtin", "-w"], in: folder)
+    }
 }

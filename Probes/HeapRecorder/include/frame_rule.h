@@ -54,8 +54,8 @@ void hr_code_objects_load(void);
 bool hr_rule_learning_load(void);
 hr_rule hr_rule_learn(uint64_t ip, bool exact);
 
-/* no_pipe.c */
-void hr_forbid_pipe(void *library);
+/* bindings.c: of a library that was loaded privately. */
+void hr_bind_private(void *library);
 
 /* ---- frame_rules.c: the rules learnt, one table for all threads, of a fixed size ----------------------------------- */
 

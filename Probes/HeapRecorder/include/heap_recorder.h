@@ -16,6 +16,7 @@
 
 #define HR_LIKELY(x) __builtin_expect(!!(x), 1)
 #define HR_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define HR_COLD __attribute__((noinline))
 
 /* ---- Set-up ---------------------------------------------------------------------------------------------------- */
 
@@ -33,10 +34,14 @@ typedef struct hr_config {
  */
 void hr_configure(const hr_config *config);
 
+/* Leads the probe's calls of libc to libc, whatever functions of these names the program has. Comes before all else. */
+void hr_bind_self(void);
+
 /* Loads libunwind privately (RTLD_LOCAL: its _Unwind_* must not replace libgcc's). Never from inside malloc. */
 void hr_load_unwinder(void);
 
-/* Calls `work` on a stack of the recorder's own, with signals blocked: the program's may be small. False: none is free. */
+/* Calls `work` on a stack of the recorder's own, where it may be already, with signals blocked: the program's may be small.
+ * False: none is free. */
 bool hr_deeper(void (*work)(void *), void *argument);
 
 /* Between the two, which nest, dl_iterate_phdr does not wait. False: another thread has the loader. */
@@ -62,7 +67,8 @@ typedef struct hr_thread {
     uint64_t random;    /* state of its generator, 0 = not seeded */
     uint32_t inside;    /* in the slow path: allocations made there are not ours to record */
     uint32_t tid;
-    uint64_t serial;    /* ledger for which `tid` was set */
+    uint32_t life;      /* of the process, for which `tid` was set */
+    uintptr_t sample_at; /* frame that the sample under way came by, or 0 */
     uint64_t mallocs_seen; /* allocations that reached the slow path: tells whether an operator new calls malloc */
 } hr_thread;
 

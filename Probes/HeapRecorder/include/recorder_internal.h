@@ -36,13 +36,21 @@ typedef struct hr_ledger {
 
 extern hr_ledger hr_ledger_now;
 
+/* A walk as far as it has come, with the frames that it left last. */
+#define HR_WALK_RING 4u
+typedef struct hr_walk {
+    hr_registers ring[HR_WALK_RING];
+    uint32_t steps;
+} hr_walk;
+
 /* What a forked child begins without: the kernel zeroes these pages there (MADV_WIPEONFORK), also after a raw clone. */
 #define HR_WORKSPACES 64u
 typedef struct hr_fork_page_t {
     uint32_t phase;
     uint32_t is_first_life; /* this is the process that hr_configure saw, or shares its memory */
+    uint32_t life;          /* of the threads' ids: another number in each process, 0 before the first sample */
     struct {
-        uint32_t is_busy;
+        uint32_t holder;    /* id of the thread that has it, or 0 */
         uint8_t rest_of_line[60]; /* a line for each: threads that sample do not wait for one another's */
     } workspaces[HR_WORKSPACES] __attribute__((aligned(64)));
 } __attribute__((aligned(4096))) hr_fork_page_t;
@@ -70,6 +78,7 @@ static inline uint64_t hr_now(void) { return hr_time(hr_clock()); }
 /* ledger_file.c: makes, reserves and maps the file; false (and one line on standard error) where it cannot. */
 bool hr_ledger_open(void);
 void hr_ledger_unmap(void);
+uint64_t hr_pid_namespace(void);
 /* ledger_settle.c: makes writing to it cheap, piece by piece as samples come. True: did a piece. */
 bool hr_ledger_settle(uint64_t now);
 /* ledger_folder.c: removes what ended processes left, where there is much of it. */
@@ -80,6 +89,8 @@ void hr_remember_stderr(void);
 
 /* modules.c: books what is loaded now, if anything was loaded or unloaded since the last time. */
 void hr_modules_refresh(void);
+/* The same, where it is due: at once where the loader tells that something was loaded, else every 50 ms. */
+void hr_modules_follow(uint64_t now);
 /* A forked child begins with what its parent knew, since it may not be able to ask the loader. */
 void hr_modules_inherit(const hr_ledger *parent, hr_ledger *child);
 
@@ -96,12 +107,7 @@ bool hr_has_unwinder(void);
 /* Bytes of the recorder's tables besides the ledger; libunwind's pools, some 64 KiB, are not in it. */
 uint64_t hr_memory_held(void);
 
-/* async_chain.c: a walk as far as it has come, with the frames that it left last. */
-#define HR_WALK_RING 4u
-typedef struct hr_walk {
-    hr_registers ring[HR_WALK_RING];
-    uint32_t steps;
-} hr_walk;
+/* async_chain.c */
 /* The frame it was at `back` steps ago, 0 … 3. */
 static inline const hr_registers *hr_walk_frame(const hr_walk *walk, uint32_t back)
 {
@@ -116,12 +122,17 @@ uint32_t hr_async_frame(const hr_walk *walk);
 /* Those that await it, innermost first; 0 where the contexts cannot be trusted. */
 uint32_t hr_async_chain(const hr_registers *frame, uint64_t *frames, uint32_t room, bool *is_whole);
 
-/* loader.c */
+/* loader.c: to be called before and after a first library is loaded. */
 void hr_loader_load(void);
+void hr_loader_loaded(void);
+/* Whether more than `known` was ever loaded, as far as the loader tells. */
+bool hr_loader_tells(void);
+bool hr_loader_has_loaded(uint64_t known);
 
 /* workspace.c: what the thread has while it takes a sample. */
 typedef struct hr_workspace {
     uint64_t frames[HL_MAX_DEPTH];
+    hr_walk walk;
     hr_last_walk last_walk; /* of the thread that had it last */
     uint32_t place;
 } __attribute__((aligned(64))) hr_workspace;
@@ -129,9 +140,15 @@ extern __thread hr_workspace *hr_workspace_held;
 /* Calls `work` with a workspace, on this stack if it is the thread's own and has room for a sample, else on that of the
  * workspace; false where none is free. */
 bool hr_with_workspace(const hr_caller *caller, void (*work)(void *), void *argument);
+/* A handler left this thread's last sample by a jump, or a cancellation did: true, and it is as if it had not been, where an
+ * allocation by `caller` shows it. */
+bool hr_was_left(const hr_caller *caller);
 /* In a forked child: those who had taken one are not there. */
 void hr_workspaces_after_fork(void);
 uint64_t hr_workspaces_size(void); /* bytes */
+
+/* recorder.c: this thread's, in this process. */
+uint32_t hr_thread_id(void);
 
 /* stacks.c: where the walk may read from now on. True: this stack is the thread's own, and has room for a sample. */
 bool hr_stack_has_room(const hr_caller *caller);
@@ -159,6 +176,7 @@ void hr_pace_obey(void);
 /* samples.c */
 /* Where the block's sample is or will be: memory answers while the stack is walked. */
 void hr_sample_prefetch(const void *block);
+/* Its weight is that of now, whatever `thinning` says. */
 bool hr_sample_insert(const void *block, const hl_sample *sample);
 bool hr_sample_remove(const void *block, hl_sample *sample);
 /* The weight a sample has by now, thinnings included. */

@@ -43,7 +43,7 @@
 #include <stdint.h>
 
 #define HL_MAGIC 0x4544495450414548ULL /* "HEAPTIDE", little endian */
-#define HL_LAYOUT_VERSION 4u
+#define HL_LAYOUT_VERSION 5u
 #define HL_HEADER_SIZE 4096u
 #define HL_ALIGNMENT 64u
 #define HL_MAX_DEPTH 256u        /* frames kept of one stack */
@@ -70,7 +70,7 @@ enum { HL_EMPTY = 0, HL_WRITING = 1, HL_READY = 2 };
 /* hl_site.flags */
 enum {
     HL_SITE_CUT = 1,        /* outermost frames are missing: deeper than HL_MAX_DEPTH, or lost on the way */
-    HL_SITE_NO_UNWINDER = 2 /* no libunwind, or no room on the stack for it: the stack is the caller alone */
+    HL_SITE_NO_UNWINDER = 2 /* no libunwind: the stack is the caller alone */
 };
 
 /* hl_header.flags */
@@ -91,6 +91,7 @@ typedef struct hl_header {
     uint64_t start_monotonic_ns;  /* CLOCK_MONOTONIC when recording began */
     uint64_t start_realtime_ns;   /* CLOCK_REALTIME at the same moment */
     uint8_t boot_id[16];          /* /proc/sys/kernel/random/boot_id: tells another boot's clock */
+    uint64_t pid_namespace;       /* inode of /proc/self/ns/pid, in which `pid` means something; 0 = not known */
     uint64_t first_interval;      /* mean bytes between samples at the start; 1 = every allocation */
     uint64_t widest_interval;     /* the same at its largest */
     uint32_t flags;
@@ -123,7 +124,7 @@ typedef struct hl_header {
     uint64_t slow_path_octaves[HL_COST_BUCKETS]; /* calls by cost: [0] < 2^7 ns, [i] < 2^(7+i) ns, the last: more */
 
     /* The probe's account of itself. Whatever it left out is counted here. */
-    uint64_t samples_dropped;     /* no slot in the bucket: not in any estimate */
+    uint64_t samples_dropped;     /* no slot in the bucket, no workspace, or no ledger yet: not in any estimate */
     uint64_t samples_thinned;
     uint64_t sites_dropped;       /* samples booked on site 0, their stack lost */
     uint64_t stacks_cut;
