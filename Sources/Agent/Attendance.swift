@@ -93,7 +93,10 @@ public struct Attendance {
         let pids: [Int32]
         switch target {
         case .pid(let pid): pids = isFirst ? [pid] : []
-        case .name(let name): pids = files.find(name: name).filter { $0 != getpid() }
+        case .name(let name):
+            let found = files.find(name: name).filter { $0 != getpid() }
+            // A server's workers are watched with it.
+            pids = found.filter { !descends(from: known.union(found), $0) }
         }
         return pids.filter { !known.contains($0) }.compactMap { pid in
             guard let memory = try? files.process(pid) else { return nil }
@@ -105,6 +108,16 @@ public struct Attendance {
             logger.info("watching \(memory.name) (process \(pid)); ledgers in \(place.folder)")
             return Attended(watch: watch, descriptor: clinux_process_descriptor(pid))
         }
+    }
+
+    private func descends(from pids: Set<Int32>, _ pid: Int32) -> Bool {
+        var ancestor = pid
+        for _ in 0..<16 {
+            guard let parent = try? files.process(ancestor).parent, parent > 1 else { return false }
+            if pids.contains(parent) { return true }
+            ancestor = parent
+        }
+        return false
     }
 
     /// Asks for the last snapshot of a process that is gone.

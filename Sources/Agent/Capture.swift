@@ -39,6 +39,7 @@ extension CaptureRequest {
             limitSource: situation.limitBytes.map { _ in isCgroup ? "cgroup" : "--memory-limit" },
             usageBytes: whole(situation.usedBytes), unreclaimableBytes: tightest?.unreclaimableBytes,
             cgroupPath: watch.cgroup?.path, host: host, extra: focus.map(extraFigures) ?? [:])
+        if situation.isOutOfMemory { process.isOutOfMemory = true }
         if let left = situation.secondsToLimit { process.extra["secondsToLimit"] = left }
         self.output = output
         ledger = watch.ledgerPath
@@ -123,15 +124,12 @@ public enum Capture {
     private static func write(_ request: CaptureRequest) throws {
         var process = request.process
         process.descriptors = ProcFS().descriptorCount(process.pid)
-        let isAsked = process.trigger == Trigger.manual.rawValue
         let writer = try SnapshotWriter(path: request.output)
         let profile: Result<HeapProfile, HeapLedgerError>?
         do {
             try writer.write(process: process)
             profile = readProfile(request)
             if case .success(let profile)? = profile { try writer.write(profile: profile) }
-            // Who asked for it wants nothing without it.
-            if request.readsHeap, isAsked { try writer.write(heap: survey(request, profile)) }
         } catch {
             writer.abandon()
             throw error
@@ -139,7 +137,7 @@ public enum Capture {
         // The evidence is in: what fails from here on leaves a `.partial` with all that was written before.
         try writer.write(history: request.history, alerts: request.alerts)
         try writer.finish()
-        if request.readsHeap, !isAsked { addHeap(request, profile) }
+        if request.readsHeap { try addHeap(request, profile) }
         // The file is sound without it, but whoever asked must know that the ledger is still needed.
         _ = try profile?.get()
     }
@@ -162,11 +160,16 @@ public enum Capture {
         ).demangled()
     }
 
-    private static func addHeap(_ request: CaptureRequest, _ profile: Result<HeapProfile, HeapLedgerError>?) {
+    /// The snapshot is whole without it, and stays.
+    private static func addHeap(
+        _ request: CaptureRequest, _ profile: Result<HeapProfile, HeapLedgerError>?
+    ) throws {
         do {
             try SnapshotReader.addHeap(survey(request, profile), to: request.output)
         } catch {
-            let line = Array("heaptide: who holds the heap is not in the snapshot: \(error)\n".utf8)
+            let text = "who holds the heap is not in the snapshot \(request.output): \(error)"
+            guard request.process.trigger != Trigger.manual.rawValue else { throw AgentError(.system, text) }
+            let line = Array("heaptide: \(text)\n".utf8)
             _ = Glibc.write(STDERR_FILENO, line, line.count)
         }
     }

@@ -58,7 +58,8 @@ extension Doctor {
             "LD_PRELOAD": probe, "HEAPTIDE_DIR": folder, "HEAPTIDE_SAMPLE_INTERVAL": "1", "HEAPTIDE_LEDGER_SIZE": "2M",
         ])
         let spawn = Spawn(
-            path: "/bin/ls", arguments: ["ls", "-d", "/"], environment: environment.entries, output: output,
+            path: "/bin/ls", arguments: ["ls", "-d", "/"].map { Array($0.utf8) }, environment: environment.entries,
+            output: output,
             mask: mask, defaults: mask)
         guard case .success(let pid) = spawn.start() else { return "" }
         var status: Int32 = 0

@@ -8,9 +8,10 @@ enum Folders {
         for part in path.split(separator: "/", omittingEmptySubsequences: false) {
             made += part.isEmpty ? "/" : "\(part)/"
             guard !part.isEmpty, mkdir(made, mode) != 0, errno != EEXIST, errno != EISDIR else { continue }
+            let error = errno
             if access(made, F_OK) == 0 { continue }
             throw AgentError(
-                .folderUnusable, "\(path): cannot make the folder for \(what) (\(reason(errno))): name another one")
+                .folderUnusable, "\(path): cannot make the folder for \(what) (\(reason(error))): name another one")
         }
         var status = stat()
         guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {

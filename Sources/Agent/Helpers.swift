@@ -51,7 +51,8 @@ struct Helpers {
         defer { if file >= 0 { close(file) } }
         guard file >= 0, write(input, to: file) else { return failed.append(completion) }
         let spawn = Spawn(
-            path: path, arguments: arguments, environment: currentEnvironment().setting(environment).entries,
+            path: path, arguments: arguments.map { Array($0.utf8) },
+            environment: currentEnvironment().setting(environment).entries,
             // Only the service writes to our standard output.
             input: file, output: STDERR_FILENO, ownGroup: true, mask: mask, defaults: defaults)
         switch spawn.start() {
@@ -77,9 +78,9 @@ struct Helpers {
         }
     }
 
-    /// Gives what can be done later as well no longer than until `time`.
+    /// Gives all but snapshots no longer than until `time`.
     mutating func endDispensable(at time: Double) {
-        for (pid, job) in jobs where job.kind == .symbolize { jobs[pid]?.deadline = min(job.deadline, time) }
+        for (pid, job) in jobs where job.kind != .capture { jobs[pid]?.deadline = min(job.deadline, time) }
     }
 
     private func write(_ bytes: [UInt8], to file: Int32) -> Bool {

@@ -93,11 +93,14 @@ final class Overseer {
         }
     }
 
-    /// From now on nobody waits longer than 10 seconds for symbols.
+    /// From now on nobody waits longer than 10 seconds for symbols and hooks.
     func beginEnding() {
         isEnding = true
-        helpers.endDispensable(at: Clock.monotonic() + 10)
+        helpers.endDispensable(at: Clock.monotonic() + Self.patienceAtEnd)
     }
+
+    private static let patienceAtEnd = 10.0
+    private var hookTimeLimit: Double { isEnding ? Self.patienceAtEnd : 30 }
 
     /// Until all helpers are done; a second request to end leaves out what `analyze` can do later.
     func finishHelpers() {
@@ -210,7 +213,7 @@ final class Overseer {
     }
 
     private func symbolize(_ path: String) {
-        let limit = isEnding ? 10.0 : 300
+        let limit = isEnding ? Self.patienceAtEnd : 300
         helpers.startSelf(["symbolize", "--background", path], kind: .symbolize, input: [], timeLimit: limit) {
             [unowned self] status in
             if status != .exited(0) { logger.info("no symbols in \(path) yet: `heaptide analyze` looks them up") }
@@ -224,11 +227,11 @@ final class Overseer {
         if let command = options.eventCommand {
             helpers.start(
                 "/bin/sh", ["sh", "-c", command], kind: .hook, input: event.json, environment: event.variables,
-                timeLimit: 30
+                timeLimit: hookTimeLimit
             ) { [unowned self] in report($0, "--on-event \(command)") }
         }
         if let url = options.webhook {
-            helpers.startSelf(["post", url], kind: .webhook, input: event.json, timeLimit: 30) {
+            helpers.startSelf(["post", url], kind: .webhook, input: event.json, timeLimit: hookTimeLimit) {
                 [unowned self] in report($0, "--webhook to \(Webhook.host(of: url))")
             }
         }

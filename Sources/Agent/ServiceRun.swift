@@ -9,12 +9,17 @@ public import Logging
 /// `heaptide run`: starts a service with the probe, watches it, and ends as it ends.
 public struct ServiceRun {
     private let command: [String]
+    /// What the service is given: it need not be text.
+    private let arguments: [[UInt8]]
     private let options: AgentOptions
     private let logger: Logger
 
-    /// - Parameter command: the program and its arguments, not empty.
-    public init(command: [String], options: AgentOptions, logger: Logger) {
+    /// - Parameters:
+    ///   - command: the program and its arguments, not empty.
+    ///   - arguments: the same as bytes, where they are no text.
+    public init(command: [String], arguments: [[UInt8]]? = nil, options: AgentOptions, logger: Logger) {
         self.command = command
+        self.arguments = arguments ?? command.map { Array($0.utf8) }
         self.options = options
         self.logger = logger
     }
@@ -104,16 +109,16 @@ public struct ServiceRun {
     private func start(
         _ program: String, _ environment: Environment, _ signals: SignalQueue
     ) throws(AgentError) -> pid_t {
-        func spawn(_ path: String, _ arguments: [String]) -> Result<pid_t, SpawnFailure> {
+        func spawn(_ path: String, _ arguments: [[UInt8]]) -> Result<pid_t, SpawnFailure> {
             Spawn(
                 path: path, arguments: arguments, environment: environment.entries, mask: signals.inheritedMask,
                 defaults: signals.childDefaults
             ).start()
         }
-        var result = spawn(program, command)
+        var result = spawn(program, arguments)
         // A script without #!: a shell runs it itself.
         if case .failure(let failure) = result, failure.errno == ENOEXEC {
-            result = spawn("/bin/sh", ["sh", program] + command.dropFirst())
+            result = spawn("/bin/sh", [Array("sh".utf8), Array(program.utf8)] + arguments.dropFirst())
         }
         switch result {
         case .success(let pid): return pid

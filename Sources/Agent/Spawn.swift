@@ -4,8 +4,8 @@ import Glibc
 /// A child process to be started.
 struct Spawn {
     var path: String
-    /// With argument 0.
-    var arguments: [String]
+    /// With argument 0. Bytes: they need not be text.
+    var arguments: [[UInt8]]
     var environment: [[UInt8]]
     /// Becomes standard input; inherited where nil.
     var input: Int32?
@@ -38,7 +38,7 @@ struct Spawn {
             posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO)
         }
         var pid = pid_t()
-        let result = withCStrings(arguments.map { Array($0.utf8) }) { arguments in
+        let result = withCStrings(arguments) { arguments in
             withCStrings(environment) { posix_spawn(&pid, path, &actions, &attributes, arguments, $0) }
         }
         return result == 0 ? .success(pid) : .failure(SpawnFailure(errno: result))

@@ -26,6 +26,8 @@ final class Watch {
     /// OOM kills of its cgroup from before it was watched, or that are put down to a process's end.
     private var oomKillsTold: UInt64?
     private var nextHistory = 0.0
+    /// Of the history: a clock that is set meanwhile must not tear it apart.
+    private let epoch = Clock.unix() - Clock.monotonic()
     private var nextProperLook = 0.0
     private var glance = Glance(pid: 0, cgroup: nil)
     private var glanced: Int32 = 0
@@ -132,7 +134,7 @@ final class Watch {
         let all = [main] + others
         history.add(
             MemoryPoint(
-                time: Clock.unix(), residentBytes: all.reduce(0) { $0 &+ $1.residentBytes },
+                time: epoch + now, residentBytes: all.reduce(0) { $0 &+ $1.residentBytes },
                 anonymousBytes: ownBytes(all),
                 cgroupBytes: cgroup?.tightest?.unreclaimableBytes, heapLiveBytes: liveBytes()))
     }

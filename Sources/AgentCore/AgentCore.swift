@@ -20,14 +20,19 @@ public struct AgentCore: Sendable {
 
     private var process: ProcessKey?
     private var clock = WatchClock()
-    private var recent = RecentSlope()
+    private var recent = RecentSlope(window: 1)
+    private var trend = RecentSlope(window: 10)
     private var baseline = TroughSeries()
+    /// Nine minutes, over an hour and nine hours: growth that began late.
+    private var horizons = Self.newHorizons
     private var nextEstimate = 0.0
     private var ownBytes = 0.0
     private var oomKills: UInt64?
     private var snapshots = SnapshotState()
-    /// Span of the baseline when it first looked like a leak, as long as it has looked so ever since.
+    /// For how long it had grown when it first looked like a leak, as long as it has looked so ever since.
     private var suspectedSince: Double?
+    /// One rising flank of a sawtooth is as steady as a leak. It is a leak if it still is one after twice the time.
+    private var isLeaking = false
     private var ending: Situation?
     /// It ended well while a snapshot was being written, which may not have read the ledger yet.
     private var discardsLater = false
@@ -68,9 +73,14 @@ public struct AgentCore: Sendable {
         oomKills = reading.oomKills ?? oomKills
         let before = occupancy
         occupancy = tighter(reading)
-        if before?.limit != occupancy?.limit { recent.reset() }
+        if before?.limit != occupancy?.limit {
+            recent.reset()
+            trend.reset()
+        }
         recent.add(time: now, value: occupancy?.used ?? ownBytes)
+        trend.add(time: now, value: occupancy?.used ?? ownBytes)
         baseline.add(Point(time: now, value: ownBytes))
+        for index in horizons.indices { horizons[index].add(Point(time: now, value: ownBytes)) }
         estimate(now)
         interval = nextInterval()
         if let occupancy { snapshots.see(occupancy) }
@@ -93,8 +103,11 @@ public struct AgentCore: Sendable {
     private mutating func restart() {
         recent.reset()
         baseline = TroughSeries()
+        horizons = Self.newHorizons
         growth = nil
         suspectedSince = nil
+        isLeaking = false
+        trend.reset()
         nextEstimate = 0
         oomKills = nil
         ending = nil
@@ -102,13 +115,34 @@ public struct AgentCore: Sendable {
         snapshots = SnapshotState()
     }
 
+    private static var newHorizons: [RecentTroughs] { [4, 32, 256].map(RecentTroughs.init) }
+
     private mutating func estimate(_ now: Double) {
         guard now >= nextEstimate, let first = baseline.points.first else { return }
         let span = now - first.time
-        nextEstimate = now + max(5, span / 32)
+        nextEstimate = now + max(5, min(60, span / 32))
         guard span >= policy.growthSpan else { return }
-        growth = estimateGrowth(baseline.points)
-        suspectedSince = looksLikeLeak ? suspectedSince ?? span : nil
+        var judged = estimateGrowth(baseline.points)
+        if !looksLikeLeak(judged, now), let late = lateGrowth(now) { judged = late }
+        growth = judged
+        suspectedSince = looksLikeLeak(judged, now) ? suspectedSince ?? growingTime(judged, now) : nil
+        isLeaking = suspectedSince.map { growingTime(judged, now) >= 2 * $0 } ?? false
+    }
+
+    /// Growth of the last while that is new: it leads above whatever the baseline was before, as a daily rise does not.
+    private func lateGrowth(_ now: Double) -> Growth? {
+        for troughs in horizons.reversed() {
+            let growth = estimateGrowth(troughs.points)
+            guard looksLikeLeak(growth, now), let last = troughs.points.last else { continue }
+            let onset = now - growingTime(growth, now)
+            let before = baseline.points.prefix { $0.time <= onset }.map(\.value).max() ?? 0
+            if last.value - before >= growth.perSecond * growingTime(growth, now) / 2 { return growth }
+        }
+        return nil
+    }
+
+    private func growingTime(_ growth: Growth, _ now: Double) -> Double {
+        growth.onset.map { min(growth.span, now - $0) } ?? growth.span
     }
 
     // MARK: Judging
@@ -119,24 +153,18 @@ public struct AgentCore: Sendable {
         return occupancy.headroom / slope
     }
 
-    /// Seconds until the limit, by the steeper of the last second and the baseline.
+    /// Seconds until the limit: by the baseline's growth, or else by the last ten seconds.
     public var secondsToLimit: Double? {
         guard let occupancy else { return nil }
-        var steady: Double?
-        if let growth, growth.low > 0 { steady = occupancy.headroom / growth.perSecond }
-        return [imminent, steady].compactMap { $0 }.min()
-    }
-
-    /// One rising flank of a sawtooth is as steady as a leak. It is a leak if it still is one after twice the time.
-    private var isLeaking: Bool {
-        guard let suspectedSince, let growth else { return false }
-        return growth.span >= 2 * suspectedSince
+        if let growth, growth.pattern == .linear, growth.low > 0 { return occupancy.headroom / growth.perSecond }
+        guard let slope = trend.perSecond, slope > 0 else { return nil }
+        return occupancy.headroom / slope
     }
 
     /// Growth that is steady, certain and large enough to matter.
-    private var looksLikeLeak: Bool {
-        guard let growth, growth.pattern == .linear, growth.low > 0 else { return false }
-        let added = growth.perSecond * growth.span
+    private func looksLikeLeak(_ growth: Growth, _ now: Double) -> Bool {
+        guard growth.pattern == .linear, growth.low > 0 else { return false }
+        let added = growth.perSecond * growingTime(growth, now)
         return added >= (occupancy.map { $0.limit * policy.materialShare } ?? policy.materialBytes)
     }
 
@@ -195,9 +223,17 @@ public struct AgentCore: Sendable {
 
     private mutating func notify(_ kind: EventKind, _ situation: Situation, _ now: Double) -> [Effect] {
         if let last = notified[kind], now - last < policy.alertCooldown { return [] }
-        // An early snapshot of a steep start must not silence the one that matters.
-        if kind != .snapshot || (occupancy?.share ?? 1) >= policy.level { notified[kind] = now }
+        notified[kind] = now
         return [.notify(kind, situation, snapshot: snapshots.newest)]
+    }
+
+    /// One of a steep start is taken to be sure, and nobody's concern; one of growth is told with the growth.
+    private func isWorthTelling(_ trigger: Trigger?) -> Bool {
+        switch trigger {
+        case .limit: (occupancy?.share ?? 1) >= policy.level
+        case .growth, .heap: false
+        default: true
+        }
     }
 
     private mutating func memberEnded(
@@ -214,7 +250,7 @@ public struct AgentCore: Sendable {
 
     private mutating func captured(_ path: String, _ now: Double) -> [Effect] {
         let trigger = snapshots.finish(path)
-        var effects = notify(.snapshot, ending ?? situation(trigger), now)
+        var effects = isWorthTelling(trigger) ? notify(.snapshot, ending ?? situation(trigger), now) : []
         guard let ending else {
             if isAmple, let path = snapshots.takeUnresolved() { effects.append(.symbolize(path: path)) }
             return effects + discardIfEnded()
@@ -243,7 +279,7 @@ public struct AgentCore: Sendable {
         switch end.cause {
         case .killed: trigger = .killed
         // A program that ends by itself frees its heap first: a snapshot of its growth says more than one of its end.
-        case .exited: trigger = policy.snapshotsAtExit || (isLeaking && !snapshots.hasAny) ? .exit : nil
+        case .exited: trigger = policy.snapshotsAtExit || (hasGrown && !snapshots.hasAny) ? .exit : nil
         }
         guard let trigger else {
             let rest = snapshots.takeUnresolved().map { [Effect.symbolize(path: $0)] } ?? []
@@ -254,6 +290,13 @@ public struct AgentCore: Sendable {
         ending = last
         // One that was begun before the end has seen less: it finishes first.
         return snapshots.isRunning ? [] : lastCapture(last, now)
+    }
+
+    /// For a look afterwards: less than for an alarm.
+    private var hasGrown: Bool {
+        let growth = estimateGrowth(baseline.points)
+        return growth.pattern == .linear && growth.low > 0 && growth.span >= 10
+            && growth.perSecond * growth.span >= policy.leastGrowth
     }
 
     private mutating func lastCapture(_ ending: Situation, _ now: Double) -> [Effect] {

@@ -17,12 +17,14 @@ public struct Policy: Sendable, Equatable {
     public var materialShare: Double = 0.02
     /// … and the bytes it must have added where there is no limit.
     public var materialBytes: Double = 32 * 1_048_576
+    /// Bytes that a process must have grown by, steadily, to be snapshotted when it ends.
+    public var leastGrowth: Double = 2 * 1_048_576
     /// Shortest observation in which steady growth is suspected; it is reported when it lasted twice as long.
     public var growthSpan: Double = 30
     /// Share of the limit at which a rising process is snapshotted once to read its heap; nil: not at all. Nearer to the
     /// limit there would not be the memory for it.
     public var heapLevel: Double?
-    /// Take a snapshot of a clean exit also where nothing grew.
+    /// Take a snapshot of an end that was asked for also where nothing grew.
     public var snapshotsAtExit = false
 
     public init(memoryLimit: Double? = nil) { self.memoryLimit = memoryLimit }

@@ -1,20 +1,23 @@
 import TimeSeries
 
-/// The slope of the last second, or of the last three readings where they are further apart.
+/// The slope of the last seconds, or of the last three readings where they are further apart.
 ///
 /// The baseline's robust slope needs many troughs; a process that fills its cgroup within a second leaves time for none.
 struct RecentSlope: Sendable {
-    private static let window = 1.0
     private static let capacity = 64
+    private let window: Double
     private var points: [Point] = []
 
-    init() { points.reserveCapacity(Self.capacity + 1) }
+    init(window: Double) {
+        self.window = window
+        points.reserveCapacity(Self.capacity + 1)
+    }
 
     mutating func add(time: Double, value: Double) {
         // After a pause (a suspended machine, a stopped agent) the old slope says nothing.
         if let last = points.last, time - last.time > 5 { points.removeAll(keepingCapacity: true) }
         points.append(Point(time: time, value: value))
-        while points.count > Self.capacity || points.count > 3 && time - points[0].time > Self.window {
+        while points.count > Self.capacity || points.count > 3 && time - points[0].time > window {
             points.removeFirst()
         }
     }

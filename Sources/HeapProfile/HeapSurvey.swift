@@ -103,16 +103,19 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
         }
     }
 
-    /// Blocks that nothing leads to, by the one that leads to the others.
+    /// Blocks that nothing leads to, by the type of those that lead to the others.
     public struct Leak: Sendable, Equatable, Codable {
         public var type: String
+        /// Blocks of this type that nothing leads to, or that lead to themselves; and with all that they alone lead to.
+        public var heads: UInt64
         public var bytes: UInt64
         public var count: UInt64
         /// They hold each other.
         public var isCycle: Bool
 
-        public init(type: String, bytes: UInt64, count: UInt64, isCycle: Bool) {
+        public init(type: String, heads: UInt64 = 1, bytes: UInt64, count: UInt64, isCycle: Bool) {
             self.type = type
+            self.heads = heads
             self.bytes = bytes
             self.count = count
             self.isCycle = isCycle

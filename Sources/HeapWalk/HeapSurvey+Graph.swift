@@ -80,30 +80,51 @@ extension HeapSurvey {
     ) -> [TypeCount] {
         var counts = reading.typeNames.map { TypeCount(name: $0, count: 0, shallowBytes: 0, retainedBytes: 0) }
         for block in reading.types.indices {
-            let type = reading.types[block]
-            counts[Int(type)].count += 1
-            counts[Int(type)].shallowBytes += sizes[block]
-            // One that hangs on its own kind is in that one's bytes already.
-            let holder = tree.dominators[block]
-            let isBehindItsKind = holder < sizes.count && reading.types[Int(holder)] == type
-            if holder != DominatorTree.unreachable, !isBehindItsKind {
-                counts[Int(type)].retainedBytes += retained[block]
-            }
+            let type = Int(reading.types[block])
+            counts[type].count += 1
+            counts[type].shallowBytes += sizes[block]
+            if tree.dominators[block] == DominatorTree.unreachable { counts[type].retainedBytes += sizes[block] }
         }
+        // One that hangs on its own kind, however far above, is in that one's bytes already.
+        var above = ContiguousArray(repeating: 0, count: counts.count)
+        tree.walk(
+            enter: { block in
+                let type = Int(reading.types[Int(block)])
+                if above[type] == 0 { counts[type].retainedBytes += retained[Int(block)] }
+                above[type] += 1
+            }, leave: { above[Int(reading.types[Int($0)])] -= 1 })
         return largest(counts.filter { $0.count > 0 }) { max($0.retainedBytes, $0.shallowBytes) }
     }
 
+    /// Those of one type and kind together.
     private static func leaks(_ reading: HeapReading, _ reached: NodeSet, _ sizes: ContiguousArray<UInt64>) -> [Leak] {
         let found = reading.graph.definiteLeaks(reached: reached)
         let tree = DominatorTree(reading.graph, roots: HeapRoots(found.lazy.map { [$0.head] }))
         let bytes = tree.retained(sizes)
         let counts = tree.retained(ContiguousArray(repeating: 1, count: sizes.count))
-        let leaks = found.map {
-            Leak(
-                type: reading.typeNames[Int(reading.types[Int($0.head)])], bytes: bytes[Int($0.head)],
-                count: counts[Int($0.head)], isCycle: $0.isCycle)
+        struct Kind: Hashable {
+            var type: UInt32
+            var isCycle: Bool
         }
-        return largest(leaks) { $0.bytes }
+        var leaks: [Kind: Leak] = [:]
+        for leak in found {
+            let head = Int(leak.head)
+            let type = reading.types[head]
+            leaks[
+                Kind(type: type, isCycle: leak.isCycle),
+                default: Leak(
+                    type: reading.typeNames[Int(type)], heads: 0, bytes: 0, count: 0, isCycle: leak.isCycle)
+            ].add(bytes: bytes[head], count: counts[head])
+        }
+        return largest(Array(leaks.values)) { $0.bytes }
+    }
+}
+
+extension HeapSurvey.Leak {
+    fileprivate mutating func add(bytes: UInt64, count: UInt64) {
+        heads += 1
+        self.bytes += bytes
+        self.count += count
     }
 }
 

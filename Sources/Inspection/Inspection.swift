@@ -79,6 +79,14 @@ public enum Inspection {
         return symbolicator.notes
     }
 
+    private static func ending(of process: ProcessState) -> Ending? {
+        switch process.trigger {
+        case "killed": process.isOutOfMemory == true ? .outOfMemory : .killed
+        case "exit": .exited
+        default: nil
+        }
+    }
+
     private static func input(_ contents: SnapshotContents, _ options: AnalysisOptions) -> LeakInput {
         let process = contents.process
         let origin = contents.profile?.process.startTime ?? contents.history.first?.time ?? 0
@@ -86,6 +94,6 @@ public enum Inspection {
             profile: contents.profile, symbols: contents.symbols, heap: contents.heap,
             memory: contents.history.map { Point(time: $0.time - origin, value: Double($0.anonymousBytes)) },
             usageBytes: process.usageBytes.map { Double($0) }, limitBytes: process.limitBytes.map { Double($0) },
-            processName: process.name, options: options)
+            processName: process.name, ending: ending(of: process), options: options)
     }
 }

@@ -13,12 +13,14 @@ public struct LeakInput: Sendable {
     public var usageBytes: Double?
     public var limitBytes: Double?
     public var processName: String?
+    /// How the process ended; nil while it runs.
+    public var ending: Ending?
     public var options: AnalysisOptions
 
     public init(
         profile: HeapProfile?, symbols: SymbolTable = SymbolTable(), heap: HeapSurvey? = nil, memory: [Point] = [],
         usageBytes: Double? = nil,
-        limitBytes: Double? = nil, processName: String? = nil, options: AnalysisOptions = .init()
+        limitBytes: Double? = nil, processName: String? = nil, ending: Ending? = nil, options: AnalysisOptions = .init()
     ) {
         self.profile = profile
         self.symbols = symbols
@@ -27,8 +29,16 @@ public struct LeakInput: Sendable {
         self.usageBytes = usageBytes
         self.limitBytes = limitBytes
         self.processName = processName
+        self.ending = ending
         self.options = options
     }
+}
+
+/// How a process came to its end.
+public enum Ending: String, Sendable, Codable {
+    case exited, killed
+    /// By the kernel, at its cgroup's limit.
+    case outOfMemory
 }
 
 /// How much of what was found goes into the report.

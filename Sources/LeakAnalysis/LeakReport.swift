@@ -274,17 +274,18 @@ public struct ProcessSummary: Sendable, Codable, Equatable {
     /// Seconds since 1970 at which recording began, and seconds it went on.
     public var startTime: Double?
     public var observedSeconds: Double
-    public var hasExited: Bool
+    /// Nil while it runs.
+    public var ending: Ending?
 
     package init(
         name: String? = nil, pid: Int32? = nil, startTime: Double? = nil, observedSeconds: Double = 0,
-        hasExited: Bool = false
+        ending: Ending? = nil
     ) {
         self.name = name
         self.pid = pid
         self.startTime = startTime
         self.observedSeconds = observedSeconds
-        self.hasExited = hasExited
+        self.ending = ending
     }
 }
 

@@ -24,7 +24,9 @@ struct StackResolver {
         let owner = frames[index]
         let key = Key(function: FunctionName(owner.function).owner, module: owner.module)
         if showsFoldedFrames { return (key, frames) }
-        return (key, Self.folded(frames[index...]))
+        // What was being made says what is leaked.
+        let made = frames[..<index].filter { $0.role == .constructor && !$0.function.contains("__allocating_init") }
+        return (key, Self.folded(made + frames[index...]))
     }
 
     /// The first frame and the program's own ones after it, those of one function in a row (closures, inlined parts,

@@ -7,13 +7,18 @@ extension LeakReport {
         let growth = GrowthReport(baseline: baseline.growth, heap: heap)
         let usage = input.usageBytes.flatMap { $0.isFinite && $0 >= 0 ? $0 : nil } ?? input.memory.last?.value.sound
         let limit = input.limitBytes.flatMap { $0.isFinite && $0 > 0 ? $0 : nil }
-        let time = limit.flatMap { limit in
-            timeToLimit(limit, usage: usage, growth: growth, memory: input.memory)
-        }
+        let process = ProcessSummary(input)
+        // What has ended reaches nothing any more.
+        let time =
+            process.ending != nil
+            ? nil
+            : limit.flatMap { limit in
+                timeToLimit(limit, usage: usage, growth: growth, memory: input.memory)
+            }
         self.init(
             verdict: Verdict(growth: growth, heap: heap, timeToLimit: time), growth: growth, timeToLimitSeconds: time,
             usageBytes: usage, limitBytes: limit, suspects: heap.suspects, healthy: heap.healthy,
-            process: ProcessSummary(input), sampling: heap.sampling, heap: input.heap,
+            process: process, sampling: heap.sampling, heap: input.heap,
             warnings: losses(input.profile) + (input.heap?.doubts ?? []))
     }
 }
@@ -164,7 +169,8 @@ extension ProcessSummary {
         self.init(
             name: input.processName, pid: identity?.pid,
             startTime: identity.flatMap { $0.startTime.isFinite && $0.startTime > 0 ? $0.startTime : nil },
-            observedSeconds: input.profile?.duration.sound ?? span.sound, hasExited: identity?.exited ?? false)
+            observedSeconds: input.profile?.duration.sound ?? span.sound,
+            ending: identity?.exited == true ? .exited : input.ending)
     }
 }
 

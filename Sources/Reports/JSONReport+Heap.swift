@@ -54,6 +54,7 @@ extension HeapSurvey.Leak {
     var json: JSONValue {
         .object([
             "type": .string(type),
+            "heads": .number(Double(heads)),
             "bytes": .number(Double(bytes)),
             "count": .number(Double(count)),
             "cycle": .bool(isCycle),

@@ -129,7 +129,8 @@ extension ProcessSummary {
             "pid": JSONValue(pid.map(Int.init)),
             "startTime": JSONValue(startTime.flatMap(iso8601)),
             "observedSeconds": .number(observedSeconds),
-            "hasExited": .bool(hasExited),
+            "hasExited": .bool(ending == .exited),
+            "ending": JSONValue(ending?.rawValue),
         ])
     }
 }

@@ -36,32 +36,32 @@ extension TextReport {
 
     private mutating func writeTypes(_ heap: HeapSurvey) {
         page.heading("Types")
-        for type in heap.types.prefix(Self.longest) where isMaterial(type.retainedBytes, heap) {
+        // One that is known by its size alone says something only where there is much of it.
+        let telling = heap.types.filter { isMaterial($0.isNamed ? $0.retainedBytes : $0.shallowBytes / 10, heap) }
+        for type in telling.prefix(Self.longest) {
             page.split(type.name, "retains \(Figures.bytes(Double(type.retainedBytes)))", indent: 2)
             let shallow = "\(Figures.count(Double(type.count), "block")) of \(Figures.bytes(Double(type.shallowBytes)))"
             page.paragraph("", shallow, indent: 4, column: 1)
         }
     }
 
-    /// Those of one type and kind in one line.
     private mutating func writeLeaks(_ heap: HeapSurvey) {
         page.heading("Nothing leads to")
-        let groups = Dictionary(grouping: heap.leaks) { LeakKind(type: $0.type, isCycle: $0.isCycle) }
-        let totals = groups.map { kind, leaks in (kind, leaks.count, leaks.reduce(0) { $0 + $1.bytes }) }
-            .sorted { ($0.2, $1.0.type) > ($1.2, $0.0.type) }
-        if totals.isEmpty { page.split("nothing: all blocks are held", "", indent: 2) }
-        for (kind, count, bytes) in totals.prefix(Self.longest) {
-            let name = kind.isCycle ? "\(kind.type), in a cycle" : kind.type
-            page.split("\(Figures.count(Double(count))) × \(name)", Figures.bytes(Double(bytes)), indent: 2)
+        if heap.leaks.isEmpty { page.split("nothing: all blocks are held", "", indent: 2) }
+        for leak in heap.leaks.prefix(Self.longest) {
+            let name = leak.isCycle ? "\(leak.type), in a cycle" : leak.type
+            page.split(
+                "\(Figures.count(Double(leak.heads))) × \(name)", Figures.bytes(Double(leak.bytes)), indent: 2)
         }
+        let rest = heap.leaks.dropFirst(Self.longest).reduce(0) { $0 + Double($1.bytes) }
+        if rest > 0 { page.split("others", Figures.bytes(rest), indent: 2) }
     }
-}
-
-private struct LeakKind: Hashable {
-    var type: String
-    var isCycle: Bool
 }
 
 extension HeapSurvey.Root {
     fileprivate var moduleName: String? { module.split(separator: "/").last.map(String.init) }
+}
+
+extension HeapSurvey.TypeCount {
+    fileprivate var isNamed: Bool { !(name.hasSuffix(" bytes") && name.dropLast(6).allSatisfy(\.isNumber)) }
 }

@@ -47,7 +47,13 @@ struct TextReport {
         let pid = process.pid.map { "pid \($0)" }
         let start = process.startTime.map { "since \(utc($0))" }
         let observed = "observed for \(Figures.duration(process.observedSeconds))"
-        let end = process.hasExited ? "ended by itself" : nil
+        let end: String? =
+            switch process.ending {
+            case nil: nil
+            case .exited?: "ended by itself"
+            case .killed?: "killed"
+            case .outOfMemory?: "killed for lack of memory"
+            }
         field("Process", [name, pid, observed, start, end])
 
         let growth = report.growth
@@ -68,11 +74,14 @@ struct TextReport {
 
     private mutating func writeLimit() {
         guard let limit = report.limitBytes else { return }
-        let share = report.usageBytes.map { " of which \(Figures.bytes($0)) (\(Figures.percent($0 / limit))) are used" }
+        let share = report.usageBytes.map {
+            " of which \(Figures.bytes($0)) (\(Figures.percent($0 / limit))) \(report.process.ending == nil ? "are" : "were") used"
+        }
         let time = report.timeToLimitSeconds.map {
             $0 > 0 ? "reached in \(Figures.duration($0))" : "reached now"
         }
-        field("Limit", [Figures.bytes(limit) + (share.map { "," + $0 } ?? ""), time ?? "not approaching"])
+        let outlook = report.process.ending == nil ? time ?? "not approaching" : nil
+        field("Limit", [Figures.bytes(limit) + (share.map { "," + $0 } ?? ""), outlook])
     }
 
     // MARK: - Suspects

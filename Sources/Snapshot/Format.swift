@@ -88,8 +88,8 @@ enum Format {
     static let leak = Table(
         name: "leak",
         columns: """
-            id INTEGER PRIMARY KEY, type TEXT NOT NULL, bytes INTEGER NOT NULL, count INTEGER NOT NULL, \
-            is_cycle INTEGER NOT NULL
+            id INTEGER PRIMARY KEY, type TEXT NOT NULL, heads INTEGER NOT NULL, bytes INTEGER NOT NULL, \
+            count INTEGER NOT NULL, is_cycle INTEGER NOT NULL
             """)
     /// `root` is an id, −1 for others together, −2 for nothing.
     static let holding = Table(

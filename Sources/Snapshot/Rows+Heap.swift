@@ -28,7 +28,7 @@ extension Rows {
             [index, type.name, bits(type.count), bits(type.shallowBytes), bits(type.retainedBytes)]
         }
         let leaks = try insert(db, into: Format.leak, heap.leaks) { index, leak in
-            [index, leak.type, bits(leak.bytes), bits(leak.count), leak.isCycle]
+            [index, leak.type, bits(leak.heads), bits(leak.bytes), bits(leak.count), leak.isCycle]
         }
         let holdings = try insert(db, into: Format.holding, heap.holdings) { index, holding in
             [index, holding.site, holding.holder.number, finite(holding.bytes)]
@@ -51,10 +51,10 @@ extension Rows {
                 name: try columns.text(1), count: try columns.bits(2), shallowBytes: try columns.bits(3),
                 retainedBytes: try columns.bits(4))
         }
-        heap.leaks = try table(db, Format.leak, "type, bytes, count, is_cycle") { columns in
+        heap.leaks = try table(db, Format.leak, "type, heads, bytes, count, is_cycle") { columns in
             HeapSurvey.Leak(
-                type: try columns.text(1), bytes: try columns.bits(2), count: try columns.bits(3),
-                isCycle: try columns.integer(4, as: Int.self) != 0)
+                type: try columns.text(1), heads: try columns.bits(2), bytes: try columns.bits(3),
+                count: try columns.bits(4), isCycle: try columns.integer(5, as: Int.self) != 0)
         }
         heap.holdings = try table(db, Format.holding, "site, root, bytes") { columns in
             let site = try columns.integer(1, as: Int.self)

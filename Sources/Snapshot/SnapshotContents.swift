@@ -37,8 +37,10 @@ public struct ProcessState: Codable, Sendable, Equatable {
     public var pid: Int32
     /// Seconds since 1970.
     public var capturedAt: Double
-    /// Why it was taken: "limit", "growth", "manual", "exit" or "killed".
+    /// Why it was taken: "limit", "growth", "heap", "manual", "exit" or "killed".
     public var trigger: String
+    /// It was killed at its cgroup's limit; nil where that does not apply.
+    public var isOutOfMemory: Bool?
     public var residentBytes: UInt64
     public var anonymousBytes: UInt64
     public var threads: Int

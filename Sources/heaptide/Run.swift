@@ -1,5 +1,6 @@
 import Agent
 import ArgumentParser
+import Glibc
 
 struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -35,8 +36,17 @@ struct Run: ParsableCommand {
         agent.sampleInterval = interval
         agent.probe = probe
         agent.name = name
-        let service = ServiceRun(command: command, options: agent, logger: options.logger)
+        let service = ServiceRun(
+            command: command, arguments: rawCommand, options: agent, logger: options.logger)
         throw ExitCode(try service.run())
+    }
+
+    /// The command as it was given: Swift makes text of arguments, of whatever bytes they are.
+    private var rawCommand: [[UInt8]]? {
+        let all = (0..<Int(CommandLine.argc)).compactMap { index in
+            CommandLine.unsafeArgv[index].map { Array(UnsafeRawBufferPointer(start: $0, count: strlen($0))) }
+        }
+        return command.count < all.count ? all.suffix(command.count) : nil
     }
 }
 

@@ -28,7 +28,7 @@ struct WatchOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Snapshots of this service to keep, the newest.", valueName: "NUMBER"))
     var keep = 10
 
-    @Flag(help: "Take a snapshot of a clean exit also where nothing grew.")
+    @Flag(help: "Take a snapshot when the service ends also where nothing grew.")
     var snapshotAtExit = false
 
     @Flag(

@@ -23,15 +23,40 @@ import TimeSeries
         #expect(abs(growth.perSecond / mebibyte - 1) < 0.1)
     }
 
+    /// A deploy, or the first use of something, long after the start.
+    @Test(arguments: [600.0, 3600.0, 14_400.0, 86_400.0])
+    func growthThatBeginsLate(_ flat: Double) throws {
+        var simulation = Simulation(Policy())
+        var random = SplitMix64(seed: 3)
+        simulation.run(until: flat + 1800, limit: 8192 * mebibyte) { time in
+            (500 + max(0, time - flat) + Double.random(in: -3...3, using: &random)) * mebibyte
+        }
+        let first = try #require(simulation.notices(.growth).first)
+        #expect(first.time > flat && first.time <= flat + 900, "\(first.time - flat) s after")
+    }
+
+    /// Every rise of a tide looks like late growth, and leads to where memory was before.
+    @Test func tidesAreNotGrowth() {
+        var simulation = Simulation(Policy())
+        var random = SplitMix64(seed: 4)
+        simulation.run(until: 24 * 3600, limit: 4096 * mebibyte) { time in
+            let phase = time.truncatingRemainder(dividingBy: 7200) / 3600
+            return (500 + 400 * (1 - abs(phase - 1)) + Double.random(in: -5...5, using: &random)) * mebibyte
+        }
+        #expect(simulation.notices(.growth).allSatisfy { $0.time < 7200 })
+    }
+
     @Test func flatAndWarmingUpAreNotGrowth() {
         var random = SplitMix64(seed: 5)
-        for shape in [{ (_: Double) in 500.0 }, { (t: Double) in t < 120 ? 100 + 3 * t : 460 }] {
+        func notices(_ shape: (Double) -> Double) -> [Double] {
             var simulation = Simulation(Policy())
             simulation.run(until: 3600, limit: 4096 * mebibyte) { time in
                 (shape(time) + Double.random(in: -5...5, using: &random)) * mebibyte
             }
-            #expect(simulation.notices(.growth).isEmpty || simulation.notices(.growth).allSatisfy { $0.time < 130 })
+            return simulation.notices(.growth).map(\.time)
         }
+        #expect(notices { _ in 500 }.isEmpty)
+        #expect(notices { $0 < 120 ? 100 + 3 * $0 : 460 }.allSatisfy { $0 < 130 })
     }
 
     @Test func anotherProcessInItsPlaceStartsAnew() {

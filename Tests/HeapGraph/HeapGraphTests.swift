@@ -14,6 +14,17 @@ import Testing
                 while above < tree.firstRoot { above = tree.dominators[Int(above)] }
                 #expect(holders[node] == above, "seed \(seed)")
             }
+            var path: [UInt32] = []
+            var entered: [Int] = []
+            tree.walk(
+                enter: { node in
+                    let above = tree.dominators[Int(node)]
+                    #expect(above >= tree.firstRoot ? path.isEmpty : path.last == above, "seed \(seed)")
+                    path.append(node)
+                    entered.append(Int(node))
+                }, leave: { #expect(path.popLast() == $0) })
+            #expect(Set(entered) == Set(tree.order.filter { $0 < tree.firstRoot }.map(Int.init)))
+            #expect(entered.count == Set(entered).count)
             let reached = Set(tree.order.map(Int.init))
             #expect(reached == random.reached(), "seed \(seed)")
         }

@@ -88,8 +88,7 @@ enum SampleReports {
             .init(name: "40 bytes", count: 1, shallowBytes: 40, retainedBytes: 40),
         ]
         heap.leaks = [
-            .init(type: "Session", bytes: 4096, count: 3, isCycle: true),
-            .init(type: "Session", bytes: 4096, count: 3, isCycle: true),
+            .init(type: "Session", heads: 2, bytes: 8192, count: 6, isCycle: true),
             .init(type: "7784 bytes", bytes: 7784, count: 1, isCycle: false),
         ]
         report.heap = heap
@@ -106,7 +105,7 @@ enum SampleReports {
             verdict: Verdict(
                 class: .stable, summary: "Memory is stable, and no allocation site grows with confidence."),
             growth: GrowthReport(bytesPerSecond: 120, low: -4000, high: 4200, pattern: .flat, source: .heap),
-            process: ProcessSummary(pid: 12, observedSeconds: 7261, hasExited: true),
+            process: ProcessSummary(pid: 12, observedSeconds: 7261, ending: .exited),
             sampling: SamplingSummary(
                 interval: 1, isExact: true, liveSamples: 12, sites: 3, liveBytes: 4096, allocatedBytes: 1e6,
                 freedBytes: 1e6))
