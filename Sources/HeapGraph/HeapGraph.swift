@@ -11,6 +11,19 @@ public struct HeapGraph: Sendable {
     public var nodeCount: Int { firstEdge.count - 1 }
     public var edgeCount: Int { targets.count }
 
+    /// The blocks that a block points to; with repetitions.
+    public func targets(of node: UInt32) -> ContiguousArray<UInt32>.SubSequence { targets[edges(of: node)] }
+
+    /// Without the edges that `isKept` does not want. Costs as much memory again while it is made.
+    public func filtered(_ isKept: (_ from: UInt32, _ to: UInt32) -> Bool) -> HeapGraph {
+        var builder = Builder(nodes: nodeCount, edges: edgeCount)
+        for node in 0..<UInt32(nodeCount) {
+            for edge in edges(of: node) where isKept(node, targets[edge]) { builder.addEdge(to: targets[edge]) }
+            builder.endNode()
+        }
+        return builder.finish()
+    }
+
     func edges(of node: UInt32) -> Range<Int> { Int(firstEdge[Int(node)])..<Int(firstEdge[Int(node) + 1]) }
 }
 

@@ -54,6 +54,10 @@ struct BlockIndex {
         return found.address <= address && address < found.end ? block : nil
     }
 
+    func block(startingAt word: UInt64) -> UInt32? {
+        block(at: word).flatMap { blocks[Int($0)].address == word ? $0 : nil }
+    }
+
     /// The blocks that begin in `range`, with the headers before them.
     func blocks(in range: Range<UInt64>) -> [Range<UInt64>] {
         let first = blocks.partitioningIndex { $0.address >= range.lowerBound }

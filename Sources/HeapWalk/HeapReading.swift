@@ -3,13 +3,31 @@ import HeapProfile
 
 /// All that was read of a process while it stood still.
 struct HeapReading {
-    var blocks: ContiguousArray<HeapBlock>
+    var index: BlockIndex
     var graph: HeapGraph
+    /// Of each block; no longer there once it is contracted.
+    var firstWords: ContiguousArray<UInt64>
     /// Index into `typeNames` of each block.
     var types: ContiguousArray<UInt32>
     var typeNames: [String]
     var roots: [HeapRoot]
+    var collections: [CollectionCandidate]
     var doubts: [String]
+
+    var blocks: ContiguousArray<HeapBlock> { index.blocks }
+
+    /// With collections checked, and none of their nodes in anybody else's hands.
+    consuming func contracted() -> HeapReading {
+        let found = Collections(collections, index, graph, firstWords)
+        graph = found.contracted(graph)
+        roots = roots.map { root in
+            var contracted = found.contracted(root)
+            contracted.container = found.largest(of: root) ?? root.container
+            return contracted
+        }
+        firstWords = []
+        return self
+    }
 }
 
 /// A place outside of the heap that points into it.

@@ -14,8 +14,8 @@ struct HeapScan<Source: MemorySource> {
         self.index = index
     }
 
-    /// The graph, and each block's first word, which tells the type of many.
-    func graph() -> (graph: HeapGraph, firstWords: ContiguousArray<UInt64>) {
+    /// The graph, and each block's first word, which tells the type of many. `collections` sees all of it.
+    func graph(_ collections: inout CollectionScan) -> (graph: HeapGraph, firstWords: ContiguousArray<UInt64>) {
         var builder = HeapGraph.Builder(nodes: index.blocks.count)
         var firstWords = ContiguousArray<UInt64>()
         firstWords.reserveCapacity(index.blocks.count)
@@ -23,8 +23,11 @@ struct HeapScan<Source: MemorySource> {
         for node in index.blocks.indices {
             let block = index.blocks[node]
             var first: UInt64?
+            var address = block.address
             window.forEachPiece(of: block.address..<block.address + block.size) { words in
                 first = first ?? words[0]
+                collections.look(at: words, address: address, home: UInt32(node))
+                address += UInt64(words.count) * 8
                 for word in words {
                     guard let target = index.block(at: word) else { continue }
                     // A pointer of a block into its own midst is how lists and short strings are made; one to its
@@ -36,6 +39,17 @@ struct HeapScan<Source: MemorySource> {
             builder.endNode()
         }
         return (builder.finish(), firstWords)
+    }
+
+    /// Collections that lie outside of the heap.
+    func look(in range: Range<UInt64>, _ collections: inout CollectionScan) {
+        var window = MemoryWindow(memory)
+        var address = (range.lowerBound + 7) & ~7
+        guard address < range.upperBound else { return }
+        window.forEachPiece(of: address..<range.upperBound) { words in
+            collections.look(at: words, address: address, home: nil)
+            address += UInt64(words.count) * 8
+        }
     }
 
     /// The blocks that the aligned words of `range` point into.

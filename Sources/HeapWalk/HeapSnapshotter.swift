@@ -27,27 +27,29 @@ package enum HeapSnapshotter {
         let (reading, pause) = try whole(pid) { (stopped, memory, map, inventory) throws(HeapWalkError) in
             try Self.check(inventory.blocks.count, room)
             let scan = HeapScan(memory, BlockIndex(inventory.blocks))
-            let (graph, firstWords) = scan.graph()
+            var collections = CollectionScan(scan.index)
+            let (graph, firstWords) = scan.graph(&collections)
             var reader = TypeReader(memory, map)
             var types = ContiguousArray<UInt32>()
             types.reserveCapacity(firstWords.count)
             for block in firstWords.indices {
                 types.append(reader.type(firstWords[block], size: inventory.blocks[block].size))
             }
-            var finder = RootFinder(scan, memory, map, inventory) { known[$0] ?? symbols($0) }
+            var finder = RootFinder(scan, memory, map, inventory, collections) { known[$0] ?? symbols($0) }
             finder.find(stopped)
             let containers = ContainerReader(
-                memory: memory, index: scan.index, firstWords: firstWords, types: types, typeNames: reader.names)
+                memory: memory, index: scan.index, types: types, typeNames: reader.names)
             let roots = finder.roots.map { root in
                 var root = root
                 root.container = containers.container(of: root)
                 return root
             }
             return HeapReading(
-                blocks: inventory.blocks, graph: graph, types: types, typeNames: reader.names, roots: roots,
+                index: scan.index, graph: graph, firstWords: firstWords, types: types, typeNames: reader.names,
+                roots: roots, collections: finder.collections.candidates,
                 doubts: inventory.doubts + Self.doubts(unread: finder.unread))
         }
-        return HeapSurvey(reading, samples: samples, pause: pause)
+        return HeapSurvey(reading.contracted(), samples: samples, pause: pause)
     }
 
     private static let bytesPerBlock: UInt64 = 100

@@ -12,18 +12,21 @@ struct RootFinder<Source: MemorySource> {
     /// Of each module, its variables by address.
     private let symbols: (_ path: String) -> [Variable]
     private(set) var roots: [HeapRoot] = []
+    /// Where variables are.
+    private(set) var collections: CollectionScan
     /// Bytes of mappings that were too large to be read through while the process waits.
     private(set) var unread: UInt64 = 0
     private static var largestMapping: UInt64 { 1 << 30 }
 
     init(
         _ scan: HeapScan<Source>, _ memory: RemoteMemory, _ map: MemoryMap, _ inventory: HeapInventory,
-        symbols: @escaping (_ path: String) -> [Variable]
+        _ collections: CollectionScan, symbols: @escaping (_ path: String) -> [Variable]
     ) {
         self.scan = scan
         self.memory = memory
         self.map = map
         self.inventory = inventory
+        self.collections = collections
         self.symbols = symbols
     }
 
@@ -69,6 +72,7 @@ struct RootFinder<Source: MemorySource> {
         var names: [Variable]?
         for segment in image.segments
         where segment.type == 1 && segment.isWritable && segment.start < 1 << 47 && segment.size < 1 << 40 {
+            scan.look(in: segment.start..<segment.start + segment.size, &collections)
             let found = scan.targets(in: segment.start..<segment.start + segment.size).filter { word in
                 !inventory.bookkeeping.contains { $0.contains(word.address) }
             }
@@ -111,6 +115,7 @@ struct RootFinder<Source: MemorySource> {
         guard let registers = try? thread.registers(), registers.fs_base < 1 << 47 else { return }
         let locals = threadLocals(of: program, below: registers.fs_base)
         if let program, let locals {
+            scan.look(in: locals, &collections)
             add(
                 scan.targets(in: locals), symbols(program.path).filter(\.isThreadLocal), bias: locals.lowerBound,
                 .threadLocal, module: program.path, thread: thread.id)

@@ -47,8 +47,11 @@ private struct CopiedMemory: MemorySource {
 @Suite struct CorruptedHeapTests {
     private static let program = """
         static std::map<std::string, std::vector<int>> table;
+        static auto *hashed = new std::unordered_map<int, int>;
+        static auto *sorted = new std::map<int, int>;
         static std::atomic<int> ready;
         static void work() {
+            for (int i = 0; i < 500; i++) (*hashed)[i] = (*sorted)[i] = i;
             for (int i = 0; i < 300; i++) table[std::to_string(i)].resize(i);
             for (int i = 0; i < 2; i++)
                 std::thread([] {
@@ -72,6 +75,7 @@ private struct CopiedMemory: MemorySource {
         // Where the allocator's own words are: libc's data, the heap, the arenas' beginnings.
         let heaps = whole.heaps.map(\.lowerBound)
         var read = 0
+        var tables = 0
         for seed in 1...400 as ClosedRange<UInt64> {
             var random = SplitMix64(seed: seed)
             var damaged = copy
@@ -84,15 +88,19 @@ private struct CopiedMemory: MemorySource {
             }
             do throws(HeapWalkError) {
                 let inventory = try GlibcHeap(damaged, map, version: version).inventory()
-                let graph = HeapScan(damaged, BlockIndex(inventory.blocks)).graph().graph
-                #expect(graph.nodeCount == inventory.blocks.count)
+                let scan = HeapScan(damaged, BlockIndex(inventory.blocks))
+                var collections = CollectionScan(scan.index)
+                let (graph, words) = scan.graph(&collections)
+                let found = Collections(collections.candidates, scan.index, graph, words)
+                #expect(found.contracted(graph).nodeCount == inventory.blocks.count)
+                tables += found.all.count
                 read += 1
             } catch {
                 #expect(!error.description.contains("\n"))
             }
         }
         // Most damage is to what programs keep in their blocks, which is theirs.
-        #expect(read > 50)
+        #expect(read > 50 && tables > read / 2)
     }
 
     /// Lists that lead back to themselves, and to heaps that were seen already.
