@@ -9,6 +9,11 @@ import LinuxMemory
 import Snapshot
 import Symbolication
 
+/// How a process is kept from changing its heap while that is read.
+public enum FreezeMethod: String, Codable, Sendable, CaseIterable {
+    case fork, stop
+}
+
 /// All that a helper process needs to write one snapshot.
 struct CaptureRequest: Codable {
     var output: String
@@ -19,6 +24,8 @@ struct CaptureRequest: Codable {
     var readsHeap = false
     /// Bytes that this may take; nil: any.
     var heapRoom: UInt64?
+    /// How the process is kept from changing it; nil: by fork, if its cgroup has room for a quarter of it.
+    var freeze: FreezeMethod?
     var history: [MemoryPoint] = []
     var alerts: [Alert] = []
 
@@ -99,11 +106,13 @@ public enum Capture {
     ///
     /// Returns what is missing in it, one line each.
     public static func take(
-        pid: Int32, output: String, memoryLimit: ByteSize? = nil, ledgerFolder: String? = nil, readsHeap: Bool = false
+        pid: Int32, output: String, memoryLimit: ByteSize? = nil, ledgerFolder: String? = nil, readsHeap: Bool = false,
+        freeze: FreezeMethod? = nil
     ) throws -> [String] {
         var request = try CaptureRequest(
             pid: pid, memoryLimit: memoryLimit, ledgerFolder: ledgerFolder, output: output)
         request.readsHeap = readsHeap
+        request.freeze = freeze
         try write(request)
         guard request.ledger != nil else {
             // Who holds the heap is known without it.
@@ -156,8 +165,17 @@ public enum Capture {
         let symbolicator = Symbolicator()
         let samples = (try? profile?.get())?.samples ?? []
         return try HeapSnapshotter.survey(
-            request.process.pid, samples: samples, room: request.heapRoom, symbols: symbolicator.variables
+            request.process.pid, freeze: request.freeze == .stop || !hasRoomToFork(request) ? .stop : .fork,
+            samples: samples, room: request.heapRoom, symbols: symbolicator.variables
         ).demangled()
+    }
+
+    /// Pages that the process writes to while its copy lives are charged to its cgroup.
+    private static func hasRoomToFork(_ request: CaptureRequest) -> Bool {
+        if request.freeze == .fork { return true }
+        guard let tightest = ((try? ProcFS().cgroup(of: request.process.pid)) ?? nil)?.tightest else { return true }
+        let room = tightest.limitBytes - min(tightest.limitBytes, tightest.unreclaimableBytes)
+        return room >= request.process.anonymousBytes / 4
     }
 
     /// The snapshot is whole without it, and stays.

@@ -159,7 +159,7 @@ struct Injection {
             case .ended: throw .ended
             case .none: throw .timeout
             case .signal(let signal): delivering = signal
-            case .interrupted, .group: break
+            case .interrupted, .group, .child: break
             case .systemCall:
                 let registers: user_regs_struct
                 do { registers = try thread.registers() } catch { throw .ended }
@@ -177,25 +177,6 @@ struct Injection {
 
     private func set(_ registers: user_regs_struct) throws(Failure) {
         do { try thread.set(registers) } catch { throw error.number == ESRCH ? .ended : .system(error.number) }
-    }
-}
-
-/// Pieces of libc's code that the frames run through.
-struct Gadgets {
-    /// `mov $15, %rax; syscall`: rt_sigreturn(2).
-    let signalReturn: UInt64
-    /// `syscall; ret`
-    let systemCall: UInt64
-    /// `mov %rax, (%rbx); pop %rbx; ret`; without it what a function returned is not known.
-    let store: UInt64?
-
-    init?(_ libc: RemoteImage) {
-        guard let signalReturn = libc.find([0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05]),
-            let systemCall = libc.find([0x0f, 0x05, 0xc3])
-        else { return nil }
-        self.signalReturn = signalReturn
-        self.systemCall = systemCall
-        store = libc.find([0x48, 0x89, 0x03, 0x5b, 0xc3])
     }
 }
 

@@ -1,3 +1,5 @@
+import RemoteProcess
+
 /// Whether a thread may be made to call dlopen where it stands.
 ///
 /// dlopen allocates and takes the loader's lock. So the thread must be neither in an allocator nor in the loader, whose

@@ -38,10 +38,30 @@ int clinux_trace_to_system_call(pid_t thread, int signal) {
     return result(ptrace(PTRACE_SYSCALL, thread, NULL, (void *)(long)signal));
 }
 
-static int kind_of_stop(int status, int *signal) {
+int clinux_trace_continue(pid_t thread, int signal) {
+    return result(ptrace(PTRACE_CONT, thread, NULL, (void *)(long)signal));
+}
+
+int clinux_trace_follow_children(pid_t thread) {
+    long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE;
+    return result(ptrace(PTRACE_SETOPTIONS, thread, NULL, (void *)options));
+}
+
+int clinux_trace_kill_at_end(pid_t thread) {
+    return result(ptrace(PTRACE_SETOPTIONS, thread, NULL, (void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)));
+}
+
+static int kind_of_stop(pid_t thread, int status, int *signal) {
     if (!WIFSTOPPED(status))
         return CLINUX_STOP_ENDED;
     *signal = WSTOPSIG(status);
+    int event = status >> 16;
+    if (event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK || event == PTRACE_EVENT_CLONE) {
+        unsigned long child = 0;
+        ptrace(PTRACE_GETEVENTMSG, thread, NULL, &child);
+        *signal = (int)child;
+        return CLINUX_STOP_CHILD;
+    }
     if (status >> 16 == PTRACE_EVENT_STOP)
         return *signal == SIGTRAP ? CLINUX_STOP_INTERRUPTED : CLINUX_STOP_GROUP;
     return *signal == (SIGTRAP | 0x80) ? CLINUX_STOP_SYSTEM_CALL : CLINUX_STOP_SIGNAL;
@@ -62,7 +82,7 @@ int clinux_trace_wait(pid_t thread, int milliseconds, int *signal) {
         int status = 0;
         pid_t waited = waitpid(thread, &status, __WALL | WNOHANG);
         if (waited == thread)
-            return kind_of_stop(status, signal);
+            return kind_of_stop(thread, status, signal);
         if (waited < 0 && errno != EINTR)
             return CLINUX_STOP_ENDED;
         if (nanoseconds() > end)

@@ -2,6 +2,15 @@ import Glibc
 package import HeapProfile
 import RemoteProcess
 
+/// How a process is kept from changing its heap while that is read.
+package enum Freeze: String, Sendable, CaseIterable {
+    /// A copy by fork, for which it stands still for some 20 ms a GB, where that is possible and there is memory for the
+    /// pages that it writes to meanwhile; else `stop`.
+    case fork
+    /// It stands still: about 2 s a GB and 1 µs a block. Takes no memory of its cgroup.
+    case stop
+}
+
 /// Stops a process, reads its heap, and lets it go on.
 package enum HeapSnapshotter {
     /// Tries, and microseconds between them: a thread in the midst of malloc is soon through.
@@ -10,21 +19,23 @@ package enum HeapSnapshotter {
 
     /// The blocks in use, from a moment at which the heap was whole.
     package static func inventory(_ pid: Int32) throws(HeapWalkError) -> HeapInventory {
-        try whole(pid) { (_, _, _, inventory) in inventory }.result
+        try whole(pid, .stop) { _, inventory in inventory }.result
     }
 
-    /// Who holds what. The process stands still while its heap is read, about 2 s a GB.
+    /// Who holds what.
     ///
     /// - Parameters:
+    ///   - freeze: how the process is kept from changing it.
     ///   - samples: blocks that were sampled just before, whose holders are looked up.
     ///   - room: bytes that this may take, about 100 a block; nil: any.
     ///   - symbols: the variables of the module at a path, by address.
     package static func survey(
-        _ pid: Int32, samples: ContiguousArray<LiveSample> = [], room: UInt64? = nil,
+        _ pid: Int32, freeze: Freeze = .fork, samples: ContiguousArray<LiveSample> = [], room: UInt64? = nil,
         symbols: @escaping (_ path: String) -> [Variable]
     ) throws(HeapWalkError) -> HeapSurvey {
         let known = Self.preloaded(pid, symbols)
-        let (reading, pause) = try whole(pid) { (stopped, memory, map, inventory) throws(HeapWalkError) in
+        let (reading, pause) = try whole(pid, freeze) { (frozen, inventory) throws(HeapWalkError) in
+            let (memory, map) = (frozen.memory, frozen.map)
             try Self.check(inventory.blocks.count, room)
             let scan = HeapScan(memory, BlockIndex(inventory.blocks))
             var collections = CollectionScan(scan.index)
@@ -36,7 +47,7 @@ package enum HeapSnapshotter {
                 types.append(reader.type(firstWords[block], size: inventory.blocks[block].size))
             }
             var finder = RootFinder(scan, memory, map, inventory, collections) { known[$0] ?? symbols($0) }
-            finder.find(stopped)
+            finder.find(frozen.threads, of: pid)
             let containers = ContainerReader(
                 memory: memory, index: scan.index, types: types, typeNames: reader.names)
             let roots = finder.roots.map { root in
@@ -76,10 +87,17 @@ package enum HeapSnapshotter {
         return Dictionary(uniqueKeysWithValues: paths.map { ($0, symbols($0)) })
     }
 
-    /// `body` while the process stands still and its heap is whole, and the seconds for which it stood, failed tries
-    /// included.
+    /// A moment of a process.
+    private struct Frozen {
+        var memory: RemoteMemory
+        var map: MemoryMap
+        var threads: [ThreadState]
+    }
+
+    /// `body` while the process or a copy of it stands still and its heap is whole, and the seconds for which the process
+    /// stood, failed tries included.
     private static func whole<Value>(
-        _ pid: Int32, _ body: (StoppedProcess, RemoteMemory, MemoryMap, HeapInventory) throws(HeapWalkError) -> Value
+        _ pid: Int32, _ freeze: Freeze, _ body: (Frozen, HeapInventory) throws(HeapWalkError) -> Value
     ) throws(HeapWalkError) -> (result: Value, pause: Double) {
         let memory = RemoteMemory(pid: pid)
         guard access("/proc/\(pid)", F_OK) == 0 else {
@@ -100,10 +118,19 @@ package enum HeapSnapshotter {
             let stopped = try StoppedProcess(pid)
             let outcome = Result<Value, HeapWalkError> { () throws(HeapWalkError) in
                 guard let map = MemoryMap(of: pid) else { throw failure }
-                return try body(stopped, memory, map, try GlibcHeap(memory, map, version: version).inventory())
+                var frozen = Frozen(memory: memory, map: map, threads: stopped.states)
+                let copy = freeze == .fork ? ForkedCopy(of: stopped, memory, map) : nil
+                if let copy {
+                    stopped.letGo()
+                    pause += start.duration(to: .now)
+                    frozen.memory = RemoteMemory(pid: copy.pid)
+                }
+                defer { if copy == nil { pause += start.duration(to: .now) } }
+                return try withExtendedLifetime(copy) { () throws(HeapWalkError) in
+                    try body(frozen, GlibcHeap(frozen.memory, map, version: version).inventory())
+                }
             }
             stopped.letGo()
-            pause += start.duration(to: .now)
             switch outcome {
             case .success(let value): return (value, pause / .seconds(1))
             case .failure(let error) where error.code == .busy: failure = error

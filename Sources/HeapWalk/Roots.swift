@@ -30,17 +30,14 @@ struct RootFinder<Source: MemorySource> {
         self.symbols = symbols
     }
 
-    mutating func find(_ stopped: StoppedProcess) {
+    /// - Parameter pid: of the process itself, whose copy may be what is read.
+    mutating func find(_ threads: [ThreadState], of pid: Int32) {
         let images = map.images.compactMap { RemoteImage($0, memory) }
         for image in images { globals(of: image) }
-        let program = linkTarget("/proc/\(stopped.pid)/exe")
+        let program = linkTarget("/proc/\(pid)/exe")
         let own = images.first { $0.path == program }
-        var pointers: Set<UInt64> = []
-        for thread in stopped.threads {
-            if let registers = try? thread.registers() { pointers.insert(registers.rsp) }
-        }
-        mappings(images, pointers)
-        for thread in stopped.threads { roots(of: thread, own) }
+        mappings(images, Set(threads.map { UInt64($0.registers.rsp) }))
+        for thread in threads { roots(of: thread, own) }
     }
 
     /// What the program mapped without the allocator, the stacks of its coroutines and of threads that ended, and the
@@ -111,8 +108,9 @@ struct RootFinder<Source: MemorySource> {
 
     // MARK: Threads
 
-    private mutating func roots(of thread: TracedThread, _ program: RemoteImage?) {
-        guard let registers = try? thread.registers(), registers.fs_base < 1 << 47 else { return }
+    private mutating func roots(of thread: ThreadState, _ program: RemoteImage?) {
+        let registers = thread.registers
+        guard registers.fs_base < 1 << 47 else { return }
         let locals = threadLocals(of: program, below: registers.fs_base)
         if let program, let locals {
             scan.look(in: locals, &collections)
@@ -151,7 +149,7 @@ struct RootFinder<Source: MemorySource> {
 
     /// From the red zone below the stack pointer to the end, without what belongs to the thread by name.
     private mutating func stack(
-        of thread: TracedThread, _ registers: user_regs_struct, _ locals: Range<UInt64>?, _ record: Range<UInt64>
+        of thread: ThreadState, _ registers: user_regs_struct, _ locals: Range<UInt64>?, _ record: Range<UInt64>
     ) {
         guard let mapping = map.mapping(at: registers.rsp) else { return }
         let low = max(mapping.start, registers.rsp &- 128)

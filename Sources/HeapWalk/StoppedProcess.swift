@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 package import RemoteProcess
 
@@ -47,5 +48,22 @@ package final class StoppedProcess {
         threads = []
     }
 
+    /// All but this one, which is let go with the rest of it.
+    func letGo(but kept: TracedThread) {
+        for thread in threads where thread !== kept { thread.letGo() }
+        threads = [kept]
+    }
+
+    /// What the threads had in their registers.
+    var states: [ThreadState] {
+        threads.compactMap { thread in (try? thread.registers()).map { ThreadState(id: thread.id, registers: $0) } }
+    }
+
     deinit { letGo() }
+}
+
+/// A thread as it stood.
+struct ThreadState {
+    var id: Int32
+    var registers: user_regs_struct
 }

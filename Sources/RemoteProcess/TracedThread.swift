@@ -7,6 +7,8 @@ package final class TracedThread {
     package enum Stop: Equatable {
         case none, interrupted, group, systemCall, ended
         case signal(Int32)
+        /// It has made a child, with this id.
+        case child(Int32)
     }
 
     package let id: Int32
@@ -20,6 +22,9 @@ package final class TracedThread {
         self.id = id
         try check(clinux_trace_seize(id))
     }
+
+    /// One that is traced already, as a child of a thread whose children are followed; it stops by itself.
+    package init(followed id: Int32) { self.id = id }
 
     deinit { letGo() }
 
@@ -49,6 +54,7 @@ package final class TracedThread {
         case CLINUX_STOP_SIGNAL:
             withheld = signal
             return .signal(signal)
+        case CLINUX_STOP_CHILD: return .child(signal)
         case CLINUX_STOP_ENDED:
             isTraced = false
             return .ended
@@ -63,6 +69,21 @@ package final class TracedThread {
         try check(clinux_trace_to_system_call(id, signal))
         isStopped = false
         withheld = 0
+    }
+
+    package func goOnFreely() throws(SystemError) {
+        try check(clinux_trace_continue(id, withheld))
+        isStopped = false
+        withheld = 0
+    }
+
+    /// Its process is no more, as far as this one has to do with it.
+    package func kill() {
+        guard isTraced else { return }
+        isTraced = false
+        Glibc.kill(id, SIGKILL)
+        var signal: Int32 = 0
+        while clinux_trace_wait(id, 1000, &signal) != CLINUX_STOP_ENDED, Glibc.kill(id, 0) == 0 {}
     }
 
     package func registers() throws(SystemError) -> user_regs_struct {

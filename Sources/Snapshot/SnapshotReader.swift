@@ -83,6 +83,11 @@ public enum SnapshotReader {
                 "the snapshot has format version \(file.version) and this heaptide reads \(Format.version): "
                     + "use a newer heaptide")
         }
+        guard file.version == Format.version else {
+            throw SnapshotError(
+                .notASnapshot, path,
+                "the snapshot has format version \(file.version), of an older heaptide: read it with that one")
+        }
         return file
     }
 

@@ -16,12 +16,20 @@ int clinux_trace_detach(pid_t thread, int signal);
 /* Of a stopped thread: on to its next system call's beginning or end, with `signal` delivered unless it is 0. */
 int clinux_trace_to_system_call(pid_t thread, int signal);
 
+/* Of a stopped thread: it goes on, with `signal` delivered unless it is 0. */
+int clinux_trace_continue(pid_t thread, int signal);
+/* Of a stopped thread: children that it makes are traced from their first instruction on, where they stop. */
+int clinux_trace_follow_children(pid_t thread);
+/* Of a stopped thread: its process is killed when this one ends. */
+int clinux_trace_kill_at_end(pid_t thread);
+
 enum {
     CLINUX_STOP_NONE,        /* it still runs */
     CLINUX_STOP_INTERRUPTED, /* as was asked for */
     CLINUX_STOP_GROUP,       /* with its whole process: SIGSTOP and the like */
     CLINUX_STOP_SYSTEM_CALL,
     CLINUX_STOP_SIGNAL,      /* one is about to be delivered */
+    CLINUX_STOP_CHILD,       /* it has made a child, whose id stands in place of the signal */
     CLINUX_STOP_ENDED        /* there is no such thread any more */
 };
 /* Waits until the thread stops, `milliseconds` at the most. */

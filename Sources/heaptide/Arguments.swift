@@ -11,3 +11,5 @@ extension ByteSize: ExpressibleByArgument {
         }
     }
 }
+
+extension FreezeMethod: ExpressibleByArgument {}

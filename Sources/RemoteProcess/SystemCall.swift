@@ -1,14 +1,15 @@
-import CLinux
+package import CLinux
 import Glibc
-import RemoteProcess
 
 /// The system call that a thread was stopped in, and how it is taken up again (signal(7), "Interruption of system calls").
-enum SystemCall {
+package enum SystemCall {
     // Numbers of x86-64 that occur below.
-    static let read = 0, poll = 7, nanosleep = 35, accept = 43, recvfrom = 45, recvmsg = 47, select = 23, wait4 = 61
-    static let semop = 65, pause = 34, rtSigtimedwait = 128, rtSigsuspend = 130, futex = 202, ioGetevents = 208
-    static let restart = 219, semtimedop = 220, clockNanosleep = 230, epollWait = 232, waitid = 247, pselect = 270
-    static let ppoll = 271, epollPwait = 281, accept4 = 288, ioPgetevents = 333, epollPwait2 = 441
+    package static let read = 0, poll = 7, nanosleep = 35, accept = 43, recvfrom = 45, recvmsg = 47, select = 23,
+        wait4 = 61
+    package static let semop = 65, pause = 34, rtSigtimedwait = 128, rtSigsuspend = 130, futex = 202, ioGetevents = 208
+    package static let restart = 219, semtimedop = 220, clockNanosleep = 230, epollWait = 232, waitid = 247,
+        pselect = 270
+    package static let ppoll = 271, epollPwait = 281, accept4 = 288, ioPgetevents = 333, epollPwait2 = 441
 
     /// Those in which threads wait for others, with nothing of the loader's or an allocator's half done.
     private static let waits: Set<Int> = [
@@ -16,7 +17,7 @@ enum SystemCall {
         futex, ioGetevents, semtimedop, clockNanosleep, epollWait, waitid, pselect, ppoll, epollPwait, accept4,
         ioPgetevents, epollPwait2,
     ]
-    static func isWait(_ number: Int) -> Bool { waits.contains(number) }
+    package static func isWait(_ number: Int) -> Bool { waits.contains(number) }
 
     /// They report any interruption as EINTR, also one of which the program is to know nothing.
     private static let reportInterruption: Set<Int> = [
@@ -31,7 +32,7 @@ enum SystemCall {
     ///
     /// A wait with a relative timeout begins anew, which makes it longer, as a wait may always be. nil where that cannot be
     /// told: the thread must go on as it is.
-    static func resumed(_ stopped: user_regs_struct, code: [UInt8]) -> user_regs_struct? {
+    package static func resumed(_ stopped: user_regs_struct, code: [UInt8]) -> user_regs_struct? {
         var registers = stopped
         registers.orig_rax = .max
         guard let number = number(stopped) else { return registers }
@@ -54,7 +55,7 @@ enum SystemCall {
     }
 
     /// nil where the thread was not in a system call.
-    static func number(_ registers: user_regs_struct) -> Int? {
+    package static func number(_ registers: user_regs_struct) -> Int? {
         let number = Int64(bitPattern: UInt64(registers.orig_rax))
         return number >= 0 ? Int(number) : nil
     }

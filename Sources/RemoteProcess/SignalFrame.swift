@@ -1,21 +1,26 @@
-import CLinux
+package import CLinux
 import Glibc
-import RemoteProcess
 
 /// What rt_sigreturn(2) takes from the stack: all of a thread's state (x86-64; asm/ucontext.h, asm/sigcontext.h).
 ///
 /// The kernel reads it as it would after a signal handler: registers, signal mask and vector state are all set by one
 /// system call that needs no tracer. So a thread that was sent on its way with a chain of such frames comes home by itself.
-struct SignalFrame {
-    static let size: UInt64 = 304
+package struct SignalFrame {
+    package static let size: UInt64 = 304
 
-    var registers: user_regs_struct
+    package var registers: user_regs_struct
     /// Signals blocked from then on.
-    var mask: UInt64
+    package var mask: UInt64
     /// Where the XSAVE image is, 64-byte aligned; 0 for the state of a new thread.
-    var extendedState: UInt64 = 0
+    package var extendedState: UInt64 = 0
 
-    var bytes: [UInt8] {
+    package init(registers: user_regs_struct, mask: UInt64, extendedState: UInt64 = 0) {
+        self.registers = registers
+        self.mask = mask
+        self.extendedState = extendedState
+    }
+
+    package var bytes: [UInt8] {
         let r = registers
         let selectors = r.cs & 0xffff | (r.ss & 0xffff) << 48
         // uc_flags: the image has the extended format, ss is valid and to be restored as it is.
@@ -32,11 +37,11 @@ struct SignalFrame {
 }
 
 /// A thread's XSAVE image, made ready for a signal frame.
-struct ExtendedState {
-    let bytes: [UInt8]
+package struct ExtendedState {
+    package let bytes: [UInt8]
 
     /// `image`: as ptrace gives it, uncompacted (Intel SDM volume 1, 13.4). nil where it is none.
-    init?(_ image: [UInt8]) {
+    package init?(_ image: [UInt8]) {
         guard image.count >= 576 else { return nil }
         let present = number(image, at: 512, size: 8)
         // The image has room for parts that this thread was never allowed to use; the kernel wants no more than needed.
@@ -54,7 +59,7 @@ struct ExtendedState {
 }
 
 extension TracedThread {
-    func extendedState() throws(SystemError) -> ExtendedState {
+    package func extendedState() throws(SystemError) -> ExtendedState {
         var image = [UInt8](repeating: 0, count: 64 << 10)
         var size = image.count
         try check(image.withUnsafeMutableBytes { clinux_trace_extended_state(id, $0.baseAddress, &size) })
