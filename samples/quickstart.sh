@@ -31,7 +31,7 @@ while (($#)); do
     shift
 done
 
-group= agent=
+group= agent= counted=0
 cleanup() {
     if [[ -n $agent ]]; then
         kill -TERM "$agent" 2>/dev/null || true
@@ -97,6 +97,7 @@ await_snapshot() {
         sleep 1
     done
     progress "$(used || echo 0)"
+    counted=$(wc -l <"$output/service.log")
 }
 
 report() {
@@ -106,11 +107,11 @@ report() {
     cat "$output/heaptide.log"
     printf '\n$ %s\n\n' "$heaptide analyze $file"
     "$heaptide" analyze "$file"
-    # The last half of the time, when all neighbours had settled.
-    awk -F '[= ]' '{ time[NR] = $2; bytes[NR] = $6 } END {
-        half = int((NR + 1) / 2)
+    # The last half of the time, when all neighbours had settled; not the service's end, when it serves no more.
+    awk -F '[= ]' -v last="$counted" 'NR <= last { time[NR] = $2; bytes[NR] = $6 } END {
+        half = int((last + 1) / 2)
         printf "\nThe truth, by the count of the service itself: its tracker grew by %.2f MiB/s.\n",
-            (bytes[NR] - bytes[half]) / (time[NR] - time[half]) / 1048576
+            (bytes[last] - bytes[half]) / (time[last] - time[half]) / 1048576
     }' "$output/service.log"
 }
 

@@ -213,8 +213,11 @@ class Truth:
         self.points = [(float(seconds), float(size)) for seconds, size in lines]
 
     def rate(self, since=0.0):
-        """Bytes per second from the first point after `since` to the last; 0 before there are two."""
+        """Bytes per second from the first point after `since` to the last; 0 before there are two. While it ends, the
+        service serves no more."""
         points = [point for point in self.points if point[0] >= since]
+        while len(points) > 2 and points[-1][1] - points[-2][1] < (points[1][1] - points[0][1]) / 2:
+            points.pop()
         if len(points) < 2:
             return 0.0
         (t0, b0), (t1, b1) = points[0], points[-1]
