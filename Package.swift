@@ -141,8 +141,8 @@ let package = Package(
         tests(
             "HeapWalk",
             [
-                "CHeapLedger", "HeapGraph", "HeapLedger", "HeapProfile", "HeapWalk", "RemoteProcess", "Snapshot",
-                "Symbolication", "TestSupport",
+                "CHeapLedger", "HeapGraph", "HeapLedger", "HeapProfile", "HeapWalk", "Inspection", "LeakAnalysis",
+                "RemoteProcess", "Snapshot", "Symbolication", "TestSupport",
             ]),
         tests("TimeSeries", ["TimeSeries", "TestSupport"]),
         tests("LeakAnalysis", ["LeakAnalysis", "HeapProfile", "TimeSeries", "TestSupport"]),

@@ -94,7 +94,7 @@ static void look_now_and_then(void)
     if (time >= due
         && __atomic_compare_exchange_n(&next_look, &due, time + SECOND, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
         && hr_loader_try_enter()) {
-        hr_deeper(look_within_an_allocation, NULL);
+        hr_with_large_stack(look_within_an_allocation, NULL);
         hr_loader_leave();
     }
 }

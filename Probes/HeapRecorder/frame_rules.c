@@ -58,7 +58,7 @@ __attribute__((noinline)) hr_rule hr_rule_missing(uint64_t ip, bool exact)
     uint64_t key = hr_rule_key(ip, exact); /* of the code that is there before it is looked at */
     HR_ADD(threads_learning, 1);
     lesson lesson = {.ip = ip, .exact = exact};
-    bool is_learnt = hr_deeper(learn, &lesson);
+    bool is_learnt = hr_with_large_stack(learn, &lesson);
     HR_ADD(threads_learning, -1);
     if (is_learnt && publish(hr_rule_set(ip), key, lesson.rule))
         HR_ADD(hr_ledger_now.header->frames_learnt, 1);

@@ -197,7 +197,7 @@ static void refresh(void *context)
     __atomic_store_n(&refreshing, 0, __ATOMIC_RELEASE);
 }
 
-void hr_modules_refresh(void) { hr_deeper(refresh, NULL); }
+void hr_modules_refresh(void) { hr_with_large_stack(refresh, NULL); }
 
 /* A library that took an unloaded one's place may call from the same addresses: those stacks are known, and wrong. */
 void hr_modules_follow(uint64_t now)

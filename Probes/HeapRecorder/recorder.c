@@ -110,7 +110,7 @@ static bool recording(void)
         || !__atomic_compare_exchange_n(&hr_fork_page.phase, &phase, OPENING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return false;
     forget_parent();
-    if (!hr_deeper(open_ledger, NULL))
+    if (!hr_with_large_stack(open_ledger, NULL))
         __atomic_store_n(&hr_fork_page.phase, FRESH, __ATOMIC_RELEASE);
     return is_recording();
 }

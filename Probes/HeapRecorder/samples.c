@@ -126,7 +126,7 @@ bool hr_sample_insert(const void *block, const hl_sample *sample)
     if (key <= HL_KEY_RESERVED)
         return false;
     if (HR_LOAD(header->samples_live) > capacity() / 2)
-        hr_deeper(thin, NULL); /* a handler must not leave it half done */
+        hr_with_large_stack(thin, NULL); /* a handler must not leave it half done */
     uint64_t first = bucket_of(key);
     for (uint64_t i = first; i < first + HL_BUCKET; i++) {
         uint64_t empty = 0;

@@ -182,7 +182,7 @@ bool hr_with_workspace(const hr_caller *caller, void (*work)(void *), void *argu
     return true;
 }
 
-bool hr_deeper(void (*work)(void *), void *argument)
+bool hr_with_large_stack(void (*work)(void *), void *argument)
 {
     if ((uintptr_t)hr_workspace_held - (uintptr_t)__builtin_frame_address(0) >= STACK)
         return on_its_stack(work, argument);

@@ -47,6 +47,7 @@ extension CaptureRequest {
             usageBytes: whole(situation.usedBytes), unreclaimableBytes: tightest?.unreclaimableBytes,
             cgroupPath: watch.cgroup?.path, host: host, extra: focus.map(extraFigures) ?? [:])
         if situation.isOutOfMemory { process.isOutOfMemory = true }
+        process.extra.merge(watch.cgroup.map(extraFigures) ?? [:]) { $1 }
         if let left = situation.secondsToLimit { process.extra["secondsToLimit"] = left }
         self.output = output
         ledger = watch.ledgerPath
@@ -166,8 +167,17 @@ public enum Capture {
         let samples = (try? profile?.get())?.samples ?? []
         return try HeapSnapshotter.survey(
             request.process.pid, freeze: request.freeze == .stop || !hasRoomToFork(request) ? .stop : .fork,
-            samples: samples, room: request.heapRoom, symbols: symbolicator.variables
+            recorded: { recorded(request) }, samples: samples, room: request.heapRoom, symbols: symbolicator.variables
         ).demangled()
+    }
+
+    /// All blocks, where the probe has recorded each.
+    private static func recorded(_ request: CaptureRequest) -> HeapInventory? {
+        guard let path = request.ledger,
+            let profile = try? LedgerFile(path: path).profile(at: monotonicNanoseconds()),
+            profile.sampling.isExact, !profile.sampling.isAttached, profile.sampling.samplesDropped == 0
+        else { return nil }
+        return HeapInventory(recorded: profile.samples.lazy.map { ($0.address, $0.size) })
     }
 
     /// Pages that the process writes to while its copy lives are charged to its cgroup.
@@ -201,6 +211,17 @@ private func extraFigures(_ memory: ProcessMemory) -> [String: Double] {
     [
         "fileBytes": Double(memory.fileBytes), "shmemBytes": Double(memory.shmemBytes),
         "swapBytes": Double(memory.swapBytes), "pageTableBytes": Double(memory.pageTableBytes),
-        "cpuSeconds": memory.cpuSeconds,
+        "cpuSeconds": memory.cpuSeconds, "virtualBytes": Double(memory.virtualBytes),
+        "dataBytes": Double(memory.dataBytes), "majorFaults": Double(memory.majorFaults),
+        "minorFaults": Double(memory.minorFaults),
     ]
+}
+
+private func extraFigures(_ cgroup: CgroupMemory) -> [String: Double] {
+    var figures: [String: Double] = [:]
+    figures["cgroupPressureSomeAvg10"] = cgroup.pressureSomeAvg10
+    figures["cgroupSwapBytes"] = cgroup.swapBytes.map { Double($0) }
+    figures["cgroupSwapLimitBytes"] = cgroup.swapLimitBytes.map { Double($0) }
+    figures["cgroupOomKills"] = cgroup.oomKills.map { Double($0) }
+    return figures
 }

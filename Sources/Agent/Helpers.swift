@@ -27,7 +27,6 @@ struct Helpers {
     }
 
     var isEmpty: Bool { jobs.isEmpty && failed.isEmpty }
-    func contains(_ pid: pid_t) -> Bool { jobs[pid] != nil }
     /// When the first of them has had its time (monotonic seconds).
     var nextDeadline: Double? { failed.isEmpty ? jobs.values.map(\.deadline).min() : 0 }
 

@@ -240,7 +240,7 @@ final class Overseer {
     /// A hook that is broken is broken each time: once is enough to say so.
     private func report(_ status: ProcessStatus, _ hook: String) {
         guard status != .exited(0), failedHooks.insert(hook).inserted else { return }
-        logger.warning("\(hook): \(status.text); it is not said again")
+        logger.warning("\(hook) failed (\(status.text)); further failures are not told")
     }
 }
 

@@ -23,7 +23,9 @@ public struct DominatorTree: Sendable {
         walk.run()
         origin = walk.origin
         firstRoot = UInt32(graph.nodeCount)
-        let numbered = Self.immediateDominators(walk)
+        let predecessors = Predecessors(walk)
+        walk.numbers = []
+        let numbered = Self.immediateDominators(walk, predecessors)
         var dominators = ContiguousArray(repeating: Self.unreachable, count: graph.nodeCount + roots.count + 1)
         for (number, node) in walk.order.enumerated() { dominators[Int(node)] = walk.order[Int(numbered[number])] }
         self.dominators = dominators
@@ -80,9 +82,10 @@ public struct DominatorTree: Sendable {
     }
 
     /// By preorder number.
-    private static func immediateDominators(_ walk: DepthFirstWalk) -> ContiguousArray<UInt32> {
+    private static func immediateDominators(
+        _ walk: DepthFirstWalk, _ predecessors: Predecessors
+    ) -> ContiguousArray<UInt32> {
         let count = walk.order.count
-        let predecessors = Predecessors(walk)
         var forest = Forest(parents: walk.parents)
         for number in stride(from: count - 1, to: 0, by: -1) {
             var semi = walk.parents[number]

@@ -1,3 +1,5 @@
+import HeapProfile
+
 /// Why a ledger could not be read.
 public struct HeapLedgerError: Error, CustomStringConvertible, Sendable, Equatable {
     public enum Code: Sendable {
@@ -26,16 +28,4 @@ public struct HeapLedgerError: Error, CustomStringConvertible, Sendable, Equatab
 
     /// One line, whatever the path holds.
     public var description: String { "\(printable(path)): \(reason)" }
-}
-
-/// `text` without control characters, so that a file's name or a damaged string cannot break a line or a terminal.
-func printable(_ text: String) -> String {
-    guard text.unicodeScalars.contains(where: isControl) else { return text }
-    var result = String.UnicodeScalarView()
-    result.append(contentsOf: text.unicodeScalars.map { isControl($0) ? "?" : $0 })
-    return String(result)
-}
-
-private func isControl(_ scalar: Unicode.Scalar) -> Bool {
-    scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) || scalar.value == 0x2028 || scalar.value == 0x2029
 }

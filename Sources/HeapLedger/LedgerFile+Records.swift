@@ -1,4 +1,5 @@
 import CHeapLedger
+import HeapProfile
 
 /// A record that says by its own first word whether it is published.
 protocol PublishedRecord {

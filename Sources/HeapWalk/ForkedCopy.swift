@@ -61,7 +61,7 @@ private struct RoundTrip {
     private static let redZone: UInt64 = 128
     private static let roomLeft: UInt64 = 16 << 10
     private static let everySignal = UInt64.max
-    private static let patience: Int32 = 5000
+    private static let patience: Int32 = 30_000
 
     /// Nil where the thread stands badly.
     init?(_ thread: TracedThread, _ memory: RemoteMemory, _ map: MemoryMap, _ gadgets: Gadgets) {

@@ -35,7 +35,8 @@ struct GlibcHeap<Source: MemorySource> {
         guard let found, found.score >= Self.whole else {
             throw HeapWalkError(
                 .foreignAllocator,
-                "the process does not use glibc's allocator, whose heap alone can be read: take the snapshot without --heap"
+                "the process does not use glibc's allocator: start it with every allocation recorded (heaptide run --interval 1), "
+                    + "or take the snapshot without --heap"
             )
         }
         mainArena = found.arena

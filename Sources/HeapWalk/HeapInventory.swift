@@ -1,4 +1,5 @@
 import Algorithms
+import RemoteProcess
 
 /// A block that a program holds: what malloc returned, and how much of it may be used.
 package struct HeapBlock: Equatable {
@@ -15,6 +16,22 @@ package struct HeapInventory {
     package var bookkeeping: [Range<UInt64>] = []
     /// What could not be checked or did not agree, one line each; empty for a sound inventory.
     package var doubts: [String] = []
+
+    package init() {}
+
+    /// Of another allocator than glibc's, whose every block somebody has written down. Sizes are what was asked for.
+    package init(recorded blocks: some Sequence<(address: UInt64, size: UInt64)>) {
+        self.blocks = ContiguousArray(blocks.map { HeapBlock(address: $0.address, size: $0.size) })
+        self.blocks.sort { $0.address < $1.address }
+    }
+
+    /// Mappings in which there are blocks are the allocator's: what else is in them was freed, or is its books.
+    mutating func addHeaps(_ map: MemoryMap) {
+        heaps = map.mappings.filter { mapping in
+            let index = blocks.partitioningIndex { $0.address >= mapping.start }
+            return !mapping.isFile && index < blocks.count && blocks[index].address < mapping.end
+        }.map { $0.start..<$0.end }
+    }
 
     package func index(startingAt address: UInt64) -> Int? { blocks.index(startingAt: address) }
 }

@@ -19,22 +19,25 @@ package enum HeapSnapshotter {
 
     /// The blocks in use, from a moment at which the heap was whole.
     package static func inventory(_ pid: Int32) throws(HeapWalkError) -> HeapInventory {
-        try whole(pid, .stop) { _, inventory in inventory }.result
+        try whole(pid, .stop, notRecorded) { _, inventory in inventory }.result
     }
 
     /// Who holds what.
     ///
     /// - Parameters:
     ///   - freeze: how the process is kept from changing it.
+    ///   - recorded: the blocks of an allocator that is not glibc's, asked for while the process stands still; nil where
+    ///     they are not known.
     ///   - samples: blocks that were sampled just before, whose holders are looked up.
     ///   - room: bytes that this may take, about 100 a block; nil: any.
     ///   - symbols: the variables of the module at a path, by address.
     package static func survey(
-        _ pid: Int32, freeze: Freeze = .fork, samples: ContiguousArray<LiveSample> = [], room: UInt64? = nil,
+        _ pid: Int32, freeze: Freeze = .fork, recorded: @escaping () -> HeapInventory? = { nil },
+        samples: ContiguousArray<LiveSample> = [], room: UInt64? = nil,
         symbols: @escaping (_ path: String) -> [Variable]
     ) throws(HeapWalkError) -> HeapSurvey {
         let known = Self.preloaded(pid, symbols)
-        let (reading, pause) = try whole(pid, freeze) { (frozen, inventory) throws(HeapWalkError) in
+        let (reading, pause) = try whole(pid, freeze, recorded) { (frozen, inventory) throws(HeapWalkError) in
             let (memory, map) = (frozen.memory, frozen.map)
             try Self.check(inventory.blocks.count, room)
             let scan = HeapScan(memory, BlockIndex(inventory.blocks))
@@ -61,6 +64,10 @@ package enum HeapSnapshotter {
                 doubts: inventory.doubts + Self.doubts(unread: finder.unread))
         }
         return HeapSurvey(reading.contracted(), samples: samples, pause: pause)
+    }
+
+    private static func usesGlibcsAllocator(_ memory: RemoteMemory, _ map: MemoryMap, _ version: Int) -> Bool {
+        (try? GlibcHeap(memory, map, version: version)) != nil
     }
 
     private static let bytesPerBlock: UInt64 = 100
@@ -97,7 +104,8 @@ package enum HeapSnapshotter {
     /// `body` while the process or a copy of it stands still and its heap is whole, and the seconds for which the process
     /// stood, failed tries included.
     private static func whole<Value>(
-        _ pid: Int32, _ freeze: Freeze, _ body: (Frozen, HeapInventory) throws(HeapWalkError) -> Value
+        _ pid: Int32, _ freeze: Freeze, _ recorded: () -> HeapInventory?,
+        _ body: (Frozen, HeapInventory) throws(HeapWalkError) -> Value
     ) throws(HeapWalkError) -> (result: Value, pause: Double) {
         let memory = RemoteMemory(pid: pid)
         guard access("/proc/\(pid)", F_OK) == 0 else {
@@ -118,6 +126,9 @@ package enum HeapSnapshotter {
             let stopped = try StoppedProcess(pid)
             let outcome = Result<Value, HeapWalkError> { () throws(HeapWalkError) in
                 guard let map = MemoryMap(of: pid) else { throw failure }
+                let isGlibcs = Self.usesGlibcsAllocator(memory, map, version)
+                var known = isGlibcs ? nil : recorded()
+                known?.addHeaps(map)
                 var frozen = Frozen(memory: memory, map: map, threads: stopped.states)
                 let copy = freeze == .fork ? ForkedCopy(of: stopped, memory, map) : nil
                 if let copy {
@@ -127,7 +138,8 @@ package enum HeapSnapshotter {
                 }
                 defer { if copy == nil { pause += start.duration(to: .now) } }
                 return try withExtendedLifetime(copy) { () throws(HeapWalkError) in
-                    try body(frozen, GlibcHeap(frozen.memory, map, version: version).inventory())
+                    if let known { return try body(frozen, known) }
+                    return try body(frozen, GlibcHeap(frozen.memory, map, version: version).inventory())
                 }
             }
             stopped.letGo()

@@ -9,10 +9,15 @@ extension HeapSurvey {
     /// Dominators, retained sizes and leaks of what was read. Needs nothing of the process any more.
     ///
     /// - Parameter samples: live blocks whose holders are asked for.
-    init(_ reading: HeapReading, samples: ContiguousArray<LiveSample>, pause: Double) {
+    init(_ reading: consuming HeapReading, samples: ContiguousArray<LiveSample>, pause: Double) {
+        // What was freed since the profile was taken is in nobody's hands.
+        let sampled = samples.compactMap { sample in
+            reading.blocks.index(startingAt: sample.address).map { (site: sample.site, bytes: sample.bytes, block: $0) }
+        }
         var sizes = ContiguousArray<UInt64>()
         sizes.reserveCapacity(reading.blocks.count)
         for block in reading.blocks { sizes.append(block.size) }
+        reading.index = BlockIndex([])  // dominators need the room
         let roots = Self.tiers(reading)
         let tree = DominatorTree(reading.graph, roots: roots)
         let bytes = tree.retained(sizes)
@@ -31,7 +36,7 @@ extension HeapSurvey {
             $0.root.retainedBytes
         }
         self.roots = listed.map(\.root)
-        holdings = Self.holdings(samples, reading.blocks, tree, listed: listed.map(\.number))
+        holdings = Self.holdings(sampled, tree, listed: listed.map(\.number))
         types = Self.types(reading, sizes, bytes, tree)
         leaks = Self.leaks(reading, reading.graph.reachable(from: roots), sizes)
     }
@@ -54,19 +59,17 @@ extension HeapSurvey {
     }
 
     private static func holdings(
-        _ samples: ContiguousArray<LiveSample>, _ blocks: ContiguousArray<HeapBlock>, _ tree: DominatorTree,
-        listed: [Int]
+        _ sampled: [(site: Int32, bytes: Double, block: Int)], _ tree: DominatorTree, listed: [Int]
     ) -> [Holding] {
-        guard !samples.isEmpty else { return [] }
+        guard !sampled.isEmpty else { return [] }
         let holders = tree.holders()
         let places = Dictionary(uniqueKeysWithValues: listed.enumerated().map { ($0.element, $0.offset) })
         var sums: [Int32: [Holding.Holder: Double]] = [:]
-        for sample in samples {
-            // What was freed since the profile was taken is in nobody's hands.
-            guard let block = blocks.index(startingAt: sample.address) else { continue }
+        for sample in sampled {
             let holder: Holding.Holder =
-                holders[block] == DominatorTree.unreachable
-                ? .nothing : places[Int(holders[block]) - blocks.count].map(Holding.Holder.root) ?? .others
+                holders[sample.block] == DominatorTree.unreachable
+                ? .nothing
+                : places[Int(holders[sample.block]) - Int(tree.firstRoot)].map(Holding.Holder.root) ?? .others
             sums[sample.site, default: [:]][holder, default: 0] += sample.bytes
         }
         return sums.sorted { $0.key < $1.key }.flatMap { site, holders in

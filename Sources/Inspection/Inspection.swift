@@ -17,13 +17,37 @@ public enum Inspection {
         return try SnapshotReader.read(path: path)
     }
 
-    /// Judges what was read. Addresses without symbols are looked up in the files of this machine first.
-    public static func report(_ contents: SnapshotContents, options: AnalysisOptions = .init()) -> LeakReport {
+    /// Judges what was read. `earlier` is a snapshot of the same process from before, of which the heap was read as well.
+    ///
+    /// Throws a `SnapshotError` where the two cannot be compared. Addresses without symbols are looked up in the files of this machine first.
+    public static func report(
+        _ contents: SnapshotContents, since earlier: SnapshotContents? = nil, options: AnalysisOptions = .init()
+    ) throws -> LeakReport {
         var contents = contents
         contents.warnings += resolve(&contents)
-        var report = analyze(input(contents, options))
+        var input = input(contents, options)
+        input.earlier = try earlier.map { try survey($0, before: contents) }
+        var report = analyze(input)
         for warning in contents.warnings where !report.warnings.contains(warning) { report.warnings.append(warning) }
         return report
+    }
+
+    private static func survey(
+        _ earlier: SnapshotContents, before later: SnapshotContents
+    ) throws -> EarlierSurvey {
+        let (old, new) = (earlier.process, later.process)
+        func incomparable(_ why: String) -> SnapshotError {
+            SnapshotError(
+                .incomparable, "--since", "\(why): give an earlier snapshot of the same process, taken with --heap")
+        }
+        guard old.pid == new.pid, old.host == new.host,
+            earlier.profile?.process.startTicks == later.profile?.process.startTicks
+        else { throw incomparable("it is of process \(old.pid) of \(old.name), not of process \(new.pid)") }
+        guard new.capturedAt > old.capturedAt else { throw incomparable("it is not earlier") }
+        guard let heap = earlier.heap, later.heap != nil else {
+            throw incomparable("who holds the heap is not in both")
+        }
+        return EarlierSurvey(heap: heap, seconds: new.capturedAt - old.capturedAt)
     }
 
     /// Adds to the snapshot at `path` the symbols it lacks. Returns what could not be resolved and why, one line each.

@@ -67,7 +67,8 @@ struct HeapFindings {
             judged.filter { $0.judgement.behaviour.isSuspicious && $0.rate.value > 0 }, duration: profile.duration)
         let context = Context(
             duration: profile.duration, candidatesRate: candidates.reduce(0) { $0 + $1.rate.value },
-            liveBytes: groups.reduce(0) { $0 + $1.live.bytes }, baseline: baseline)
+            liveBytes: groups.reduce(0) { $0 + $1.live.bytes }, baseline: baseline,
+            holderGrowth: HolderGrowth.growing(input.heap, since: input.earlier))
         let believed = candidates.map { candidate in
             var candidate = candidate
             candidate.holders = Holder.holders(of: candidate.group, in: input.heap)

@@ -18,7 +18,8 @@ import TimeSeries
 /// | share        | +0.75 at least half of all growth, +0.25 a tenth, −1 under 2%; −1 grew by under 1% of the heap |
 /// | samples      | rate's error: −1.5 over 50%, −0.5 over 25%, +0.25 under 10%                                    |
 /// | agreement    | +0.5 both estimates agree; −0.5 they do not                                                    |
-/// | holder       | +1 half of it is lost, as no pointer leads to it; +0.5 one named variable holds half of it      |
+/// | holder       | +1 half of it is lost, as no pointer leads to it; +0.5 one named variable holds half of it,     |
+/// |              | and +0.5 more if that has grown as fast since an earlier look                                    |
 /// | baseline     | +0.75 the process grows as well; −0.75 it does not grow at all                                 |
 /// | observation  | no points, a ceiling                                                                           |
 struct Confidence: Sendable {
@@ -41,7 +42,7 @@ struct Confidence: Sendable {
             Self.growth(candidate), Self.survivors(candidate, context), Self.freed(candidate),
             Self.reallocation(candidate), Self.insertion(candidate),
             Self.share(candidate, context), Self.samples(candidate, context), Self.agreement(candidate),
-            Self.holder(candidate.holders), Self.baseline(candidate, context), Self.observation(context),
+            Self.holder(candidate, context), Self.baseline(candidate, context), Self.observation(context),
         ].compactMap(\.self)
         ceiling = min(Self.ceiling(duration: context.duration), Self.ceiling(of: candidate))
     }
@@ -78,6 +79,7 @@ struct Context: Sendable {
     var liveBytes: Double
     /// Of the process's memory, where there is a history long enough to judge.
     var baseline: Growth?
+    var holderGrowth: [HolderGrowth] = []
 }
 
 /// A suspicious group.
@@ -199,15 +201,21 @@ extension Confidence {
             : Evidence(kind: .agreement, text: "the rise and the survivors' births give different rates", weight: -0.5)
     }
 
-    private static func holder(_ holders: [Holder]) -> Evidence? {
-        guard let first = holders.first, first.share >= 0.5, first.kind != .others else { return nil }
+    private static func holder(_ candidate: Candidate, _ context: Context) -> Evidence? {
+        guard let first = candidate.holders.first, first.share >= 0.5, first.kind != .others else { return nil }
         let share = Figures.percent(first.share)
         guard let root = first.root else {
             return Evidence(kind: .holder, text: "no pointer leads to \(share) of it any more: it is lost", weight: 1)
         }
         let container = root.container.map { ", \($0.text)" } ?? ""
+        let held = "\(share) of it is held by \(root.title)\(container)"
+        guard root.isNamed else { return Evidence(kind: .holder, text: held, weight: 0) }
+        guard let growth = context.holderGrowth.first(where: { $0.root == root }) else {
+            return Evidence(kind: .holder, text: held, weight: 0.5)
+        }
+        let agrees = (0.7...1.4).contains(growth.bytesPerSecond / max(1, candidate.rate.value))
         return Evidence(
-            kind: .holder, text: "\(share) of it is held by \(root.title)\(container)", weight: root.isNamed ? 0.5 : 0)
+            kind: .holder, text: "\(held), and grew by \(growth.text)", weight: agrees ? 1 : 0.5)
     }
 
     private static func baseline(_ candidate: Candidate, _ context: Context) -> Evidence? {

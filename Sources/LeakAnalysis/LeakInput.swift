@@ -7,6 +7,8 @@ public struct LeakInput: Sendable {
     public var symbols: SymbolTable
     /// What the heap itself tells, where it was read.
     public var heap: HeapSurvey?
+    /// An earlier look at the heap of the same process.
+    public var earlier: EarlierSurvey?
     /// Bytes of the process or its cgroup over time, in seconds since the start of recording, or any other origin.
     public var memory: [Point]
     /// What is charged against the limit now, and the limit, in bytes.
@@ -18,13 +20,15 @@ public struct LeakInput: Sendable {
     public var options: AnalysisOptions
 
     public init(
-        profile: HeapProfile?, symbols: SymbolTable = SymbolTable(), heap: HeapSurvey? = nil, memory: [Point] = [],
+        profile: HeapProfile?, symbols: SymbolTable = SymbolTable(), heap: HeapSurvey? = nil,
+        earlier: EarlierSurvey? = nil, memory: [Point] = [],
         usageBytes: Double? = nil,
         limitBytes: Double? = nil, processName: String? = nil, ending: Ending? = nil, options: AnalysisOptions = .init()
     ) {
         self.profile = profile
         self.symbols = symbols
         self.heap = heap
+        self.earlier = earlier
         self.memory = memory
         self.usageBytes = usageBytes
         self.limitBytes = limitBytes

@@ -19,13 +19,16 @@ public struct LeakReport: Sendable, Codable, Equatable {
     public var sampling: SamplingSummary?
     /// Who holds the heap; nil where it was not read.
     public var heap: HeapSurvey?
+    /// What held more and more since an earlier look, fastest first.
+    public var holderGrowth: [HolderGrowth]
     /// One line for each thing that was cut, dropped or damaged.
     public var warnings: [String]
 
     package init(
         verdict: Verdict, growth: GrowthReport, timeToLimitSeconds: Double? = nil, usageBytes: Double? = nil,
         limitBytes: Double? = nil, suspects: [Suspect] = [], healthy: [SiteSummary] = [], process: ProcessSummary,
-        sampling: SamplingSummary? = nil, heap: HeapSurvey? = nil, warnings: [String] = []
+        sampling: SamplingSummary? = nil, heap: HeapSurvey? = nil, holderGrowth: [HolderGrowth] = [],
+        warnings: [String] = []
     ) {
         self.verdict = verdict
         self.growth = growth
@@ -37,6 +40,7 @@ public struct LeakReport: Sendable, Codable, Equatable {
         self.process = process
         self.sampling = sampling
         self.heap = heap
+        self.holderGrowth = holderGrowth
         self.warnings = warnings
     }
 }

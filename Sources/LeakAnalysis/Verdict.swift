@@ -19,6 +19,7 @@ extension LeakReport {
             verdict: Verdict(growth: growth, heap: heap, timeToLimit: time), growth: growth, timeToLimitSeconds: time,
             usageBytes: usage, limitBytes: limit, suspects: heap.suspects, healthy: heap.healthy,
             process: process, sampling: heap.sampling, heap: input.heap,
+            holderGrowth: HolderGrowth.growing(input.heap, since: input.earlier),
             warnings: losses(input.profile) + (input.heap?.doubts ?? []))
     }
 }

@@ -1,4 +1,5 @@
 import HeapProfile
+import LeakAnalysis
 
 // Keys as in JSONReport.swift.
 
@@ -58,6 +59,20 @@ extension HeapSurvey.Leak {
             "bytes": .number(Double(bytes)),
             "count": .number(Double(count)),
             "cycle": .bool(isCycle),
+        ])
+    }
+}
+
+extension HolderGrowth {
+    var json: JSONValue {
+        .object([
+            "root": root.json,
+            "seconds": .number(seconds),
+            "retainedBytesBefore": .number(Double(retainedBytesBefore)),
+            "bytesPerSecond": .number(bytesPerSecond),
+            "countBefore": JSONValue(countBefore.map { Double($0) }),
+            "entriesPerSecond": JSONValue(entriesPerSecond),
+            "bytesPerEntry": JSONValue(bytesPerEntry),
         ])
     }
 }

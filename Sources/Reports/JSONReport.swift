@@ -23,6 +23,7 @@ extension LeakReport {
             "roots": .array((heap?.roots ?? []).map(\.json)),
             "types": .array((heap?.types ?? []).map(\.json)),
             "leaks": .array((heap?.leaks ?? []).map(\.json)),
+            "holderGrowth": .array(holderGrowth.map(\.json)),
             "warnings": .array(warnings.map(JSONValue.string)),
         ])
     }

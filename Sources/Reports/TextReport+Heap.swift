@@ -30,6 +30,25 @@ extension TextReport {
         }
     }
 
+    mutating func writeHolderGrowth() {
+        guard let first = report.holderGrowth.first else { return }
+        page.heading("Grew in \(Figures.duration(first.seconds))")
+        for growth in report.holderGrowth.prefix(Self.longest) {
+            page.split(growth.root.title, "by \(Figures.rate(growth.bytesPerSecond))", indent: 2)
+            let before = Figures.bytes(Double(growth.retainedBytesBefore))
+            let now = Figures.bytes(Double(growth.root.retainedBytes))
+            let entries = growth.countBefore.flatMap { before in
+                growth.root.container.map {
+                    "entries \(Figures.count(Double(before))) → \(Figures.count(Double($0.count)))"
+                }
+            }
+            page.paragraph(
+                "",
+                ["\(before) → \(now)", entries, growth.bytesPerEntry.map { "\(Figures.bytes($0)) an entry" }]
+                    .compactMap(\.self).joined(separator: ", "), indent: 4, column: 1)
+        }
+    }
+
     private func isMaterial(_ bytes: UInt64, _ heap: HeapSurvey) -> Bool {
         Double(bytes) >= Double(heap.bytes) * Self.smallestShare
     }

@@ -23,6 +23,7 @@ struct TextReport {
         writeProcess()
         writeSuspects()
         if let heap = report.heap { write(heap) }
+        writeHolderGrowth()
         writeHealthy()
         writeSampling()
         writeWarnings()

@@ -1,4 +1,5 @@
 import Glibc
+import HeapProfile
 
 /// Why a snapshot could not be written or read.
 public struct SnapshotError: Error, CustomStringConvertible, Sendable, Equatable {
@@ -7,6 +8,8 @@ public struct SnapshotError: Error, CustomStringConvertible, Sendable, Equatable
         case unreachable
         /// The file is something else.
         case notASnapshot
+        /// Two that are of different things.
+        case incomparable
         /// Written by a newer Heaptide.
         case newer
         /// The file ends before its first stage does.
@@ -22,7 +25,7 @@ public struct SnapshotError: Error, CustomStringConvertible, Sendable, Equatable
     /// What was wrong and what to do, without the path.
     public let reason: String
 
-    init(_ code: Code, _ path: String, _ reason: String) {
+    package init(_ code: Code, _ path: String, _ reason: String) {
         self.code = code
         self.path = path
         self.reason = reason
@@ -60,17 +63,4 @@ public struct SnapshotError: Error, CustomStringConvertible, Sendable, Equatable
 
     /// One line, whatever the path holds.
     public var description: String { "\(printable(path)): \(printable(reason))" }
-}
-
-/// `text` without control characters, so that a name or a damaged string cannot break a line or a terminal.
-private func printable(_ text: String) -> String {
-    var result = String.UnicodeScalarView()
-    result.append(
-        contentsOf: text.unicodeScalars.map { scalar in
-            switch scalar.properties.generalCategory {
-            case .control, .lineSeparator, .paragraphSeparator: "?"
-            default: scalar
-            }
-        })
-    return String(result)
 }

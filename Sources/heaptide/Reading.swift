@@ -16,7 +16,7 @@ struct TakeSnapshot: ParsableCommand {
             With --heap a copy of the process is made by fork, and its heap read: the process stands still for some 20 ms \
             a GB, and goes on whatever happens to this command. With --freeze stop, or where that is not possible, it \
             stands still meanwhile, about two seconds a GB. It works for programs with glibc's allocator, also without \
-            the probe.
+            the probe; with other allocators where the probe has recorded every allocation (`run --interval 1`).
             """)
 
     @Argument(help: ArgumentHelp("The process.", valueName: "PID"))
@@ -58,7 +58,8 @@ struct Analyze: ParsableCommand {
         discussion: """
             Example: heaptide analyze service-20261121T231422.087Z-4711-limit.heaptide --format json
 
-            FILE is a snapshot, the .partial of one that was cut short, or a ledger that a killed process left.
+            FILE is a snapshot, the .partial of one that was cut short, or a ledger that a killed process left. With \
+            --since, which of the process's variables hold more than then, and by how much a second.
             """)
 
     @Argument(help: ArgumentHelp("A snapshot or a ledger.", valueName: "FILE"))
@@ -70,6 +71,10 @@ struct Analyze: ParsableCommand {
     @Option(help: "auto, always or never.")
     var color = ColorChoice.auto
 
+    @Option(
+        help: ArgumentHelp("An earlier snapshot of the process to compare with; both with --heap.", valueName: "FILE"))
+    var since: String?
+
     @Flag(help: "Exit with status 1 if a leak is found.")
     var check = false
 
@@ -79,7 +84,8 @@ struct Analyze: ParsableCommand {
     func run() throws {
         var options = AnalysisOptions()
         options.showsFoldedFrames = allFrames
-        let report = Inspection.report(try Inspection.open(file), options: options)
+        let report = try Inspection.report(
+            try Inspection.open(file), since: try since.map(Inspection.open), options: options)
         let text = render(
             report, as: format == .json ? .json : .text, width: terminalWidth(),
             color: format == .text && color.isOn)

@@ -33,8 +33,8 @@ struct WatchOptions: ParsableArguments {
 
     @Flag(
         help: ArgumentHelp(
-            "Snapshots also say who holds the memory, for which the service stands still: about two seconds a GB. Besides "
-                + "one is taken at half the limit, while there is room for it."))
+            "Snapshots also say who holds the memory, read from a copy made by fork, or while the service stands still "
+                + "where there is no room for that. Besides one is taken at half the limit."))
     var heap = false
 
     @Option(help: ArgumentHelp("Folder of the ledgers.", valueName: "DIR"))

@@ -1,5 +1,7 @@
 import HeapProfile
 import HeapWalk
+import Inspection
+import LeakAnalysis
 import Snapshot
 import Symbolication
 import TestSupport
@@ -279,6 +281,61 @@ import Testing
         #expect(holders(ofSize: 1601)["mine", default: 0] >= 1_601_000 * 0.95)
         // Registers and the stack may still know the last one.
         #expect(holders(ofSize: 1701)["nothing", default: 0] >= 1_701_000 - 1701)
+    }
+
+    /// Two looks at one process tell what grew, and two at different ones are not compared.
+    @Test func whatGrewBetweenTwoSnapshots() throws {
+        let source = """
+            static std::unordered_map<long, std::string> events;
+            static std::map<int, int> table;
+            static std::atomic<long> served;
+            static void work() {
+                for (int i = 0; i < 1000; i++) table[i] = i;
+                std::thread([] {
+                    for (;; served++) {
+                        events[served] = std::string(200, 'x');
+                        if (served % 100 == 0) usleep(1000);
+                    }
+                }).detach();
+                while (served < 1000) usleep(1000);
+            }
+            """
+        let program = try WatchedProgram(source)
+        let paths = ["a", "b"].map { program.folder.file("\($0).heaptide") }
+        for path in paths {
+            let taken = try run(Products.heaptide, ["snapshot", "\(program.pid)", "--output", path, "--heap"])
+            #expect(taken.status == 0, "\(taken.errors)")
+        }
+        let report = try Inspection.report(
+            try Inspection.open(paths[1]), since: try Inspection.open(paths[0]))
+        #expect(report.holderGrowth.map(\.root.name) == ["events"])
+        let growth = try #require(report.holderGrowth.first)
+        #expect(try #require(growth.countBefore) >= 1000 && growth.entriesPerSecond ?? 0 > 0)
+        // Of each entry a node of 56 bytes and the text, with what glibc rounds them up to.
+        #expect((270...310).contains(try #require(growth.bytesPerEntry)), "\(growth)")
+        let text = try run(Products.heaptide, ["analyze", paths[1], "--since", paths[0]]).output
+        #expect(text.contains("GREW IN") && text.contains(" an entry"), "\(text)")
+        let backwards = try run(Products.heaptide, ["analyze", paths[0], "--since", paths[1]])
+        #expect(backwards.status == 3 && backwards.errors.contains("it is not earlier"))
+        #expect(program.end() == 0)
+    }
+
+    /// Another allocator's heap is known where the probe has recorded every block.
+    @Test(arguments: [
+        "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2", "/usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4",
+        "/usr/lib/x86_64-linux-gnu/libmimalloc.so.2",
+    ])
+    func otherAllocators(library: String) throws {
+        let program = try WatchedProgram(Self.service, isRecorded: true, allocator: library)
+        let path = program.folder.file("held.heaptide")
+        let taken = try run(Products.heaptide, ["snapshot", "\(program.pid)", "--output", path, "--heap"])
+        #expect(taken.status == 0 && taken.errors == "", "\(taken.errors)")
+        let survey = try #require(try SnapshotReader.read(path: path).heap)
+        let events = try #require(survey.roots.first { $0.name == "events" })
+        #expect(events.container?.count == 5000 && events.retainedCount == 25_001)
+        #expect(survey.types.first { $0.name == "Event" }?.count == 10_000)
+        #expect(survey.leaks.first { $0.isCycle }?.heads == 50)
+        #expect(program.end() == 0)
     }
 
     @Test func whatCannotBeReadIsSaidInOneLine() throws {

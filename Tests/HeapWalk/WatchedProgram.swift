@@ -12,8 +12,10 @@ final class WatchedProgram {
     ///   - top: what stands before `main`, which calls `work()`.
     ///   - environment: added to this process's.
     ///   - isRecorded: with the probe, every allocation.
+    ///   - allocator: a library that brings one, in place of glibc's; behind the probe.
     init(
-        _ top: String, flags: [String] = ["-O1"], environment: [String: String] = [:], isRecorded: Bool = false
+        _ top: String, flags: [String] = ["-O1"], environment: [String: String] = [:], isRecorded: Bool = false,
+        allocator: String? = nil
     ) throws {
         let source = """
             #include <atomic>
@@ -46,7 +48,8 @@ final class WatchedProgram {
             """
         let program = try compile(
             source, as: "program.cpp", flags: flags + ["-std=c++17", "-pthread", "-w"], in: folder)
-        let probe = ["LD_PRELOAD": Products.probe, "HEAPTIDE_SAMPLE_INTERVAL": "1", "HEAPTIDE_DIR": folder.path]
+        let preloaded = [Products.probe, allocator].compactMap(\.self).joined(separator: ":")
+        let probe = ["LD_PRELOAD": preloaded, "HEAPTIDE_SAMPLE_INTERVAL": "1", "HEAPTIDE_DIR": folder.path]
         try start(program, isRecorded ? probe : environment)
     }
 

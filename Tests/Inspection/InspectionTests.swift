@@ -56,7 +56,7 @@ import Testing
     }
 
     @Test func aSnapshotGivesGrowthAndTimeToTheLimit() throws {
-        let report = Inspection.report(try Inspection.open(snapshot("full.heaptide")))
+        let report = try Inspection.report(try Inspection.open(snapshot("full.heaptide")))
         #expect(abs(report.growth.bytesPerSecond / 1_024_000 - 1) < 0.1)
         #expect(report.limitBytes == 268_435_456)
         #expect(report.usageBytes == 134_217_728)
@@ -70,7 +70,7 @@ import Testing
     @Test func aPartialSnapshotIsReportedAsSuch() throws {
         let contents = try Inspection.open(snapshot("cut.heaptide", isFinished: false))
         #expect(contents.isPartial)
-        let report = Inspection.report(contents)
+        let report = try Inspection.report(contents)
         #expect(!report.suspects.isEmpty)
         #expect(contents.warnings.allSatisfy(report.warnings.contains) && !contents.warnings.isEmpty)
     }
@@ -122,7 +122,7 @@ import Testing
             }
             write(bytes, to: folder.file("damaged"))
             guard let contents = try? Inspection.open(folder.file("damaged")) else { continue }
-            _ = Inspection.report(contents)
+            _ = try Inspection.report(contents)
             reports += 1
         }
         #expect(reports > 0 && reports < 300)

@@ -105,26 +105,4 @@ static inline hr_rule hr_rule_at(uint64_t ip, bool exact)
     return hr_rule_missing(ip, exact);
 }
 
-/* ---- stacks.c: what of the stack is known to be there, for this sample ---------------------------------------------- */
-
-typedef struct hr_stack_range {
-    uint64_t low, high;
-} hr_stack_range;
-
-extern __thread hr_stack_range hr_stack_known;
-extern __thread bool hr_stack_is_own; /* it is the thread's own, and the one that the probe works on now */
-bool hr_stack_widen(uint64_t address);
-
-/* A word of the stack, or false where it cannot be read. */
-static inline bool hr_stack_word(uint64_t address, uint64_t *value)
-{
-    /* Written so that no address wraps around: rbp may hold anything. */
-    bool known = address >= hr_stack_known.low && address < hr_stack_known.high
-        && hr_stack_known.high - address >= sizeof *value;
-    if ((address & 7) || (__builtin_expect(!known, 0) && !hr_stack_widen(address)))
-        return false;
-    *value = *(const uint64_t *)address;
-    return true;
-}
-
 #endif

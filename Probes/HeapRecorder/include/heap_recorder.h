@@ -42,7 +42,7 @@ void hr_load_unwinder(void);
 
 /* Calls `work` on a stack of the recorder's own, where it may be already, with signals blocked: the program's may be small.
  * False: none is free. */
-bool hr_deeper(void (*work)(void *), void *argument);
+bool hr_with_large_stack(void (*work)(void *), void *argument);
 
 /* Between the two, which nest, dl_iterate_phdr does not wait. False: another thread has the loader. */
 bool hr_loader_try_enter(void);

@@ -5,6 +5,7 @@
 #include "frame_rule.h"
 #include "heap_recorder.h"
 #include "last_walk.h"
+#include "stacks.h"
 
 #define HR_MODULES 512u
 #define HR_NAMES UINT64_C(65536) /* bytes */
@@ -149,13 +150,6 @@ uint64_t hr_workspaces_size(void); /* bytes */
 
 /* recorder.c: this thread's, in this process. */
 uint32_t hr_thread_id(void);
-
-/* stacks.c: where the walk may read from now on. True: this stack is the thread's own, and has room for a sample. */
-bool hr_stack_has_room(const hr_caller *caller);
-/* Of the eight bytes that hold `address`. Keeps errno. */
-bool hr_is_readable(const void *address);
-/* The same, asked once for the neighbours of an address. `known_page` begins as UINT64_MAX. */
-bool hr_page_is_readable(uint64_t address, uint64_t *known_page);
 
 /* sites.c */
 /* The code in this range is another from now on: stacks through it begin anew. */
