@@ -32,7 +32,7 @@ package enum HeapSnapshotter {
     ///   - room: bytes that this may take, about 100 a block; nil: any.
     ///   - symbols: the variables of the module at a path, by address.
     package static func survey(
-        _ pid: Int32, freeze: Freeze = .fork, recorded: @escaping () -> HeapInventory? = { nil },
+        _ pid: Int32, freeze: Freeze = .fork, recorded: () -> HeapInventory? = notRecorded,
         samples: ContiguousArray<LiveSample> = [], room: UInt64? = nil,
         symbols: @escaping (_ path: String) -> [Variable]
     ) throws(HeapWalkError) -> HeapSurvey {
@@ -69,6 +69,8 @@ package enum HeapSnapshotter {
     private static func usesGlibcsAllocator(_ memory: RemoteMemory, _ map: MemoryMap, _ version: Int) -> Bool {
         (try? GlibcHeap(memory, map, version: version)) != nil
     }
+
+    package static func notRecorded() -> HeapInventory? { nil }
 
     private static let bytesPerBlock: UInt64 = 100
 

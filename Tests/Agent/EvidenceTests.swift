@@ -160,7 +160,7 @@ import Testing
     @Test func aBrokenHookIsSaidOnceAndDisturbsNothing() throws {
         let result = try runService("kill -KILL $$", output: folder, options: ["--on-event", "exit 3"])
         #expect(result.status == 137)
-        #expect(result.errors.components(separatedBy: "--on-event exit 3: ended with status 3").count == 2)
+        #expect(result.errors.components(separatedBy: "--on-event exit 3 failed (ended with status 3)").count == 2)
         #expect(snapshots.count == 1)
     }
 
