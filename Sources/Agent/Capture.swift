@@ -24,7 +24,8 @@ struct CaptureRequest: Codable {
     var readsHeap = false
     /// Bytes that this may take; nil: any.
     var heapRoom: UInt64?
-    /// How the process is kept from changing it; nil: by fork, if its cgroup has room for a quarter of it.
+    /// How the process is kept from changing it; nil: by fork where that leaves no trace and its cgroup has room for half of
+    /// it.
     var freeze: FreezeMethod?
     var history: [MemoryPoint] = []
     var alerts: [Alert] = []
@@ -166,7 +167,7 @@ public enum Capture {
         let symbolicator = Symbolicator()
         let samples = (try? profile?.get())?.samples ?? []
         return try HeapSnapshotter.survey(
-            request.process.pid, freeze: request.freeze == .stop || !hasRoomToFork(request) ? .stop : .fork,
+            request.process.pid, freeze: freeze(request),
             recorded: { recorded(request) }, samples: samples, room: request.heapRoom, symbols: symbolicator.variables
         ).demangled()
     }
@@ -181,11 +182,10 @@ public enum Capture {
     }
 
     /// Pages that the process writes to while its copy lives are charged to its cgroup.
-    private static func hasRoomToFork(_ request: CaptureRequest) -> Bool {
-        if request.freeze == .fork { return true }
-        guard let tightest = ((try? ProcFS().cgroup(of: request.process.pid)) ?? nil)?.tightest else { return true }
-        let room = tightest.limitBytes - min(tightest.limitBytes, tightest.unreclaimableBytes)
-        return room >= request.process.anonymousBytes / 4
+    private static func freeze(_ request: CaptureRequest) -> Freeze {
+        let asked: Freeze = request.freeze.map { $0 == .fork ? .fork : .stop } ?? .automatic
+        guard let tightest = ((try? ProcFS().cgroup(of: request.process.pid)) ?? nil)?.tightest else { return asked }
+        return tightest.headroomBytes >= request.process.anonymousBytes / 2 ? asked : .stop
     }
 
     /// The snapshot is whole without it, and stays.

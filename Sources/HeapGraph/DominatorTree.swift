@@ -44,6 +44,16 @@ public struct DominatorTree: Sendable {
         return retained
     }
 
+    /// How many of the graph's nodes each node or root dominates, itself included. Complexity: O(nodes), 4 bytes each.
+    public func retainedCounts() -> ContiguousArray<UInt32> {
+        var counts = ContiguousArray<UInt32>(repeating: 0, count: dominators.count)
+        for node in order.reversed() where node != origin {
+            counts[Int(node)] += node < firstRoot ? 1 : 0
+            counts[Int(dominators[Int(node)])] += counts[Int(node)]
+        }
+        return counts
+    }
+
     /// Of each node the root that alone holds it; the origin where several do, `unreachable` where none does.
     /// Complexity: O(nodes).
     public func holders() -> ContiguousArray<UInt32> {

@@ -13,7 +13,8 @@ import RemoteProcess
 ///     the copy                └─ stops here; if it were let go: exit
 ///
 /// The child shares the thread's memory for the moment, and its end is nobody's business (no SIGCHLD, and the thread itself
-/// waits for it, so that no zombie stays). The copy becomes init's child, or a subreaper's. It shares the table of
+/// waits for it, so that no zombie stays); the other threads go on when all that is over. The copy becomes init's child, or
+/// a subreaper's, which is asked beforehand whether it looks after children. It shares the table of
 /// descriptors, so that what the process closes is closed; should the process end, they stay open as long as the copy. Nothing of this depends on the tracer: if this process ends, all
 /// of them come to the end of their chains by themselves.
 final class ForkedCopy {
@@ -21,15 +22,18 @@ final class ForkedCopy {
     private let process: TracedThread
 
     /// Nil where it cannot be made here, and nothing happened; the process goes on in any case.
-    init?(of stopped: StoppedProcess, _ memory: RemoteMemory, _ map: MemoryMap) {
+    ///
+    /// - Parameter insists: also where it is not certain that somebody looks after the copy when it has ended.
+    init?(of stopped: StoppedProcess, _ memory: RemoteMemory, _ map: MemoryMap, insists: Bool) {
         let libc = map.images.lazy.filter { fileName($0.path).hasPrefix("libc") }
             .compactMap { RemoteImage($0, memory) }.first { $0.symbol("malloc") != nil }
-        guard Self.isAllowed(stopped.pid), let libc, let gadgets = Gadgets(libc) else { return nil }
-        for thread in stopped.threads {
+        guard Self.isAllowed(stopped.pid, insists: insists), let libc, let gadgets = Gadgets(libc) else { return nil }
+        for thread in stopped.threads where Self.isUnconfined(thread.id, of: stopped.pid) {
             guard let trip = RoundTrip(thread, memory, map, gadgets) else { continue }
-            guard let copy = trip.run(meanwhile: { stopped.letGo(but: thread) }) else { return nil }
+            guard let copy = trip.run() else { return nil }
             process = copy
             pid = copy.id
+            dieFirst()
             return
         }
         return nil
@@ -37,15 +41,54 @@ final class ForkedCopy {
 
     deinit { process.kill() }
 
-    /// The first process of a container may not know what to do with a child that is not its own, a sandbox might kill for
-    /// the system call, and a shadow stack would have to be led along.
-    private static func isAllowed(_ pid: Int32) -> Bool {
+    /// It may be killed where memory runs out.
+    var isAlive: Bool {
+        statusFields("/proc/\(pid)/status")?["State"].map { !$0.hasPrefix("Z") && !$0.hasPrefix("X") } ?? false
+    }
+
+    /// Pages that the process writes to meanwhile are charged to its cgroup: should that run full, the copy goes.
+    private func dieFirst() {
+        let file = open("/proc/\(pid)/oom_score_adj", O_WRONLY | O_CLOEXEC)
+        guard file >= 0 else { return }
+        _ = Glibc.write(file, "1000", 4)
+        close(file)
+    }
+
+    /// The first process of a container may not know what to do with a child that is not its own, and one that neither
+    /// handles nor ignores the end of children would keep a zombie of each. A shadow stack would have to be led along.
+    private static func isAllowed(_ pid: Int32, insists: Bool) -> Bool {
         guard let fields = statusFields("/proc/\(pid)/status") else { return false }
+        guard !isFirst(fields), fields["x86_Thread_features"]?.contains("shstk") != true else { return false }
+        if insists { return true }
+        var ancestor = fields
+        for _ in 0..<64 {
+            guard let parent = ancestor["PPid"], parent != "0", let next = statusFields("/proc/\(parent)/status") else {
+                return true  // it cannot be seen from here
+            }
+            if isFirst(next) { return looksAfterChildren(next) }
+            ancestor = next
+        }
+        return false
+    }
+
+    private static func isFirst(_ fields: [Substring: Substring]) -> Bool {
+        fields["NSpid"]?.split(separator: "\t").last == "1"
+    }
+
+    private static func looksAfterChildren(_ fields: [Substring: Substring]) -> Bool {
+        ["SigIgn", "SigCgt", "SigBlk"].contains { name in
+            fields[name].flatMap { UInt64($0, radix: 16) }.map { $0 >> UInt64(SIGCHLD - 1) & 1 == 1 } ?? false
+        }
+    }
+
+    /// A sandbox of its own might kill the thread for the calls; each thread may have one. What this process is in as well
+    /// is a container's.
+    private static func isUnconfined(_ thread: Int32, of pid: Int32) -> Bool {
         func filters(_ fields: [Substring: Substring]?) -> Int { fields?["Seccomp_filters"].flatMap { Int($0) } ?? 0 }
-        let isFirst = fields["NSpid"]?.split(separator: "\t").last == "1"
-        let isConfined =
-            fields["Seccomp"] == "1" || filters(fields) > max(1, filters(statusFields("/proc/self/status")))
-        return !isFirst && !isConfined && fields["x86_Thread_features"]?.contains("shstk") != true
+        guard let fields = statusFields("/proc/\(pid)/task/\(thread)/status"), fields["Seccomp"] != "1" else {
+            return false
+        }
+        return filters(fields) <= filters(statusFields("/proc/self/status"))
     }
 }
 
@@ -104,9 +147,14 @@ private struct RoundTrip {
         return (image, home, wait, exit, below(exit), below(below(exit)))
     }
 
-    /// The copy, stopped where it began; `meanwhile` is called as soon as it is there.
-    func run(meanwhile: () -> Void) -> TracedThread? {
-        guard write(), clinux_trace_follow_children(thread.id) == 0 else { return nil }
+    /// The copy, stopped where it began. The thread is home again, and stopped there.
+    func run() -> TracedThread? {
+        // What lies below the stack pointer is nobody's, but where a small stack lies within the thread's own.
+        let low = places.vfork - 8
+        let length = Int(places.image) + extendedState.bytes.count - Int(low)
+        guard let before = memory.read(low, length), write(), clinux_trace_follow_children(thread.id) == 0 else {
+            return nil
+        }
         var start = home
         start.rip = numericCast(gadgets.signalReturn)
         start.rsp = numericCast(places.vfork)
@@ -117,11 +165,11 @@ private struct RoundTrip {
             if (try? child.goOn()) != nil, let made = self.child(of: child) {
                 clinux_trace_kill_at_end(made.id)
                 copy = made
-                meanwhile()
             }
             goToEnd(child)
         }
         comeHome()
+        if thread.isStopped, isHome(thread) { _ = memory.write(before, to: low) }
         return copy
     }
 
@@ -131,7 +179,7 @@ private struct RoundTrip {
         static let fork: UInt64 = 56  // clone
         static let wait: UInt64 = 61  // wait4
         static let exit: UInt64 = 231  // exit_group
-        static let sharesFiles: UInt64 = 0x400 | 0x200  // CLONE_FILES | CLONE_FS
+        static let sharesFiles: UInt64 = 0x400  // CLONE_FILES
         static let sharesMemory: UInt64 = 0x100 | 0x4000  // CLONE_VM | CLONE_VFORK
         static let childrenLikeThat: UInt64 = 0x8000_0000 | 0x2000_0000  // __WCLONE | __WNOTHREAD
     }

@@ -4,8 +4,10 @@ import RemoteProcess
 
 /// How a process is kept from changing its heap while that is read.
 package enum Freeze: String, Sendable, CaseIterable {
-    /// A copy by fork, for which it stands still for some 20 ms a GB, where that is possible and there is memory for the
-    /// pages that it writes to meanwhile; else `stop`.
+    /// A copy by fork, where that leaves no trace, else `stop`.
+    case automatic
+    /// A copy by fork, for which it stands still for some 20 ms a GB, also where the first process of its container may keep
+    /// a zombie of it; where it is not possible at all, `stop`.
     case fork
     /// It stands still: about 2 s a GB and 1 µs a block. Takes no memory of its cgroup.
     case stop
@@ -32,7 +34,7 @@ package enum HeapSnapshotter {
     ///   - room: bytes that this may take, about 100 a block; nil: any.
     ///   - symbols: the variables of the module at a path, by address.
     package static func survey(
-        _ pid: Int32, freeze: Freeze = .fork, recorded: () -> HeapInventory? = notRecorded,
+        _ pid: Int32, freeze: Freeze = .automatic, recorded: () -> HeapInventory? = notRecorded,
         samples: ContiguousArray<LiveSample> = [], room: UInt64? = nil,
         symbols: @escaping (_ path: String) -> [Variable]
     ) throws(HeapWalkError) -> HeapSurvey {
@@ -123,8 +125,10 @@ package enum HeapSnapshotter {
         }
         var failure = HeapWalkError(.busy, "process \(pid) could not be looked at")
         var pause = Duration.zero
+        var freeze = freeze
         for _ in 0..<tries {
             let start = ContinuousClock.now
+            let mayFork = freeze != .stop
             let stopped = try StoppedProcess(pid)
             let outcome = Result<Value, HeapWalkError> { () throws(HeapWalkError) in
                 guard let map = MemoryMap(of: pid) else { throw failure }
@@ -132,7 +136,7 @@ package enum HeapSnapshotter {
                 var known = isGlibcs ? nil : recorded()
                 known?.addHeaps(map)
                 var frozen = Frozen(memory: memory, map: map, threads: stopped.states)
-                let copy = freeze == .fork ? ForkedCopy(of: stopped, memory, map) : nil
+                let copy = freeze == .stop ? nil : ForkedCopy(of: stopped, memory, map, insists: freeze == .fork)
                 if let copy {
                     stopped.letGo()
                     pause += start.duration(to: .now)
@@ -140,11 +144,14 @@ package enum HeapSnapshotter {
                 }
                 defer { if copy == nil { pause += start.duration(to: .now) } }
                 return try withExtendedLifetime(copy) { () throws(HeapWalkError) in
+                    // Of one that was killed meanwhile parts are missing, whatever came of it.
+                    defer { if let copy, !copy.isAlive { freeze = .stop } }
                     if let known { return try body(frozen, known) }
                     return try body(frozen, GlibcHeap(frozen.memory, map, version: version).inventory())
                 }
             }
             stopped.letGo()
+            if mayFork, freeze == .stop { continue }
             switch outcome {
             case .success(let value): return (value, pause / .seconds(1))
             case .failure(let error) where error.code == .busy: failure = error

@@ -21,14 +21,15 @@ extension HeapSurvey {
         let roots = Self.tiers(reading)
         let tree = DominatorTree(reading.graph, roots: roots)
         let bytes = tree.retained(sizes)
-        let counts = tree.retained(ContiguousArray(repeating: 1, count: sizes.count))
+        let counts = tree.retainedCounts()
         self.init(
             blockCount: UInt64(sizes.count), bytes: sizes.reduce(0, &+), pause: pause, doubts: reading.doubts)
         let held = reading.roots.enumerated().map { number, root in
             (
                 number: number,
                 root: Root(
-                    root, retainedBytes: bytes[sizes.count + number], retainedCount: counts[sizes.count + number])
+                    root, retainedBytes: bytes[sizes.count + number],
+                    retainedCount: UInt64(counts[sizes.count + number]))
             )
         }
         sharedBytes = bytes[Int(tree.origin)] - held.reduce(0) { $0 + $1.root.retainedBytes }
@@ -104,7 +105,7 @@ extension HeapSurvey {
         let found = reading.graph.definiteLeaks(reached: reached)
         let tree = DominatorTree(reading.graph, roots: HeapRoots(found.lazy.map { [$0.head] }))
         let bytes = tree.retained(sizes)
-        let counts = tree.retained(ContiguousArray(repeating: 1, count: sizes.count))
+        let counts = tree.retainedCounts()
         struct Kind: Hashable {
             var type: UInt32
             var isCycle: Bool
@@ -117,7 +118,7 @@ extension HeapSurvey {
                 Kind(type: type, isCycle: leak.isCycle),
                 default: Leak(
                     type: reading.typeNames[Int(type)], heads: 0, bytes: 0, count: 0, isCycle: leak.isCycle)
-            ].add(bytes: bytes[head], count: counts[head])
+            ].add(bytes: bytes[head], count: UInt64(counts[head]))
         }
         return largest(Array(leaks.values)) { $0.bytes }
     }

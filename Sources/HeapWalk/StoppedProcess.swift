@@ -48,12 +48,6 @@ package final class StoppedProcess {
         threads = []
     }
 
-    /// All but this one, which is let go with the rest of it.
-    func letGo(but kept: TracedThread) {
-        for thread in threads where thread !== kept { thread.letGo() }
-        threads = [kept]
-    }
-
     /// What the threads had in their registers.
     var states: [ThreadState] {
         threads.compactMap { thread in (try? thread.registers()).map { ThreadState(id: thread.id, registers: $0) } }

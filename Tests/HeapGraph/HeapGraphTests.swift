@@ -8,6 +8,8 @@ import Testing
             let random = RandomGraph(seed: seed)
             let tree = DominatorTree(random.graph, roots: HeapRoots(random.roots))
             #expect(Array(tree.retained(random.sizes)) == random.retained(), "seed \(seed)")
+            let ones = ContiguousArray<UInt64>(repeating: 1, count: random.sizes.count)
+            #expect(tree.retainedCounts().map(UInt64.init) == Array(tree.retained(ones)), "seed \(seed)")
             let holders = tree.holders()
             for node in random.edges.indices {
                 var above = tree.dominators[node]

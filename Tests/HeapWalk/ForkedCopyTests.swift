@@ -74,7 +74,7 @@ import Testing
         let heap = try #require(map.mappings.first { $0.path == "[heap]" })
         let pid = try {
             let stopped = try StoppedProcess(program.pid)
-            let copy = try #require(ForkedCopy(of: stopped, RemoteMemory(pid: program.pid), map))
+            let copy = try #require(ForkedCopy(of: stopped, RemoteMemory(pid: program.pid), map, insists: true))
             stopped.letGo()
             let parent = try #require(statusFields("/proc/\(copy.pid)/status")?["PPid"])
             #expect(parent != "\(program.pid)")
@@ -94,7 +94,7 @@ import Testing
                 "/bin/sh",
                 [
                     "-c",
-                    "\"$0\" snapshot \(program.pid) --heap --output \(path) & sleep 0.0\(round); kill -9 $!; wait $!",
+                    "\"$0\" snapshot \(program.pid) --heap --freeze fork --output \(path) & sleep 0.0\(round); kill -9 $!; wait $!",
                     Products.heaptide,
                 ])
             #expect(status.status == 137 || status.status == 0)
