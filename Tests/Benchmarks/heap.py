@@ -37,7 +37,7 @@ def measure(program, millions):
             service.stdout.readline()
             path = work / f"{millions}.heaptide"
             began = time.monotonic()
-            command = [HEAPTIDE, "snapshot", str(service.pid), "--output", path, "--heap"]
+            command = [HEAPTIDE, "snapshot", str(service.pid), "--output", path, "--heap", "--freeze", "fork"]
             _, status, usage = os.wait4(os.posix_spawn(HEAPTIDE, command, os.environ), 0)
             took, peak = time.monotonic() - began, usage.ru_maxrss * 1024
             report = json.loads(run(HEAPTIDE, "analyze", path, "--format", "json").stdout) if status == 0 else {}
