@@ -14,21 +14,21 @@
 
 /* ---- Sampled ----------------------------------------------------------------------------------------------------- */
 
-static HP_COLD void *sampled_malloc(size_t size)
+static HR_COLD void *sampled_malloc(size_t size)
 {
     void *block = hp_next.malloc(size);
     hp_allocated(block, size, HR_CALLER);
     return block;
 }
 
-static HP_COLD void *sampled_calloc(size_t n, size_t size)
+static HR_COLD void *sampled_calloc(size_t n, size_t size)
 {
     void *block = hp_next.calloc(n, size);
     hp_allocated(block, n * size, HR_CALLER); /* no overflow where there is a block */
     return block;
 }
 
-HP_COLD bool hp_forget(void *block)
+HR_COLD bool hp_forget(void *block)
 {
     if (hp_is_early(block))
         return false;
@@ -38,13 +38,13 @@ HP_COLD bool hp_forget(void *block)
     return true;
 }
 
-static HP_COLD void sampled_free(void *block)
+static HR_COLD void sampled_free(void *block)
 {
     if (hp_forget(block))
         hp_next.free(block);
 }
 
-static HP_COLD void *sampled_realloc(void *block, size_t size, bool skip)
+static HR_COLD void *sampled_realloc(void *block, size_t size, bool skip)
 {
     if (hp_is_early(block))
         return hp_leave_early(block, size);

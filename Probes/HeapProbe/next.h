@@ -48,6 +48,5 @@ void *hp_leave_early(void *block, size_t size);
 bool hp_forget(void *block);
 
 #define HP_EXPORT __attribute__((visibility("default")))
-#define HP_COLD __attribute__((noinline))
 
 #endif

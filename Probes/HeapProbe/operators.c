@@ -89,13 +89,13 @@ static void find_late(void)
     __atomic_store_n(&tried, loads, __ATOMIC_RELEASE);
 }
 
-static HP_COLD bool find_late_new(operator_new *slot)
+static HR_COLD bool find_late_new(operator_new *slot)
 {
     find_late();
     return __atomic_load_n(&slot->ready, __ATOMIC_ACQUIRE);
 }
 
-static HP_COLD void *find_late_delete(void **slot)
+static HR_COLD void *find_late_delete(void **slot)
 {
     find_late();
     return __atomic_load_n(slot, __ATOMIC_RELAXED);
@@ -106,7 +106,7 @@ static HP_COLD void *find_late_delete(void **slot)
 /* Without any C++ runtime to be found there is nobody to throw bad_alloc: then memory comes from malloc. */
 #define OPERATOR_NEW(name, parameters, arguments, otherwise)                                                           \
     static operator_new slot##name;                                                                                    \
-    static HP_COLD void *sampled##name parameters                                                                      \
+    static HR_COLD void *sampled##name parameters                                                                      \
     {                                                                                                                  \
         void *block = ((void *(*)parameters)slot##name.function)arguments;                                             \
         hp_allocated(block, size, HR_CALLER);                                                                          \

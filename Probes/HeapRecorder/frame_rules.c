@@ -51,7 +51,7 @@ static void learn(void *context)
     lesson->rule = hr_rule_learn(lesson->ip, lesson->exact);
 }
 
-__attribute__((noinline)) hr_rule hr_rule_missing(uint64_t ip, bool exact)
+HR_COLD hr_rule hr_rule_missing(uint64_t ip, bool exact)
 {
     if (is_barred)
         return (hr_rule){.kind = HR_RULE_UNKNOWN};

@@ -203,14 +203,15 @@ void hr_modules_refresh(void) { hr_with_large_stack(refresh, NULL); }
 void hr_modules_follow(uint64_t now)
 {
     static uint64_t last;
-    uint64_t before = HR_LOAD(last);
     if (HR_LIKELY(hr_loader_tells())) {
         if (HR_UNLIKELY(hr_loader_has_loaded(HR_LOAD(known_loads))))
             hr_modules_refresh();
-    } else if (now - before > LOADING_NOTICED_NS
-               && __atomic_compare_exchange_n(&last, &before, now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-        hr_modules_refresh(); /* asking takes the loader's lock: now and then */
+        return;
     }
+    uint64_t before = HR_LOAD(last);
+    if (now - before > LOADING_NOTICED_NS
+        && __atomic_compare_exchange_n(&last, &before, now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        hr_modules_refresh(); /* asking takes the loader's lock: now and then */
 }
 
 void hr_modules_inherit(const hr_ledger *parent, hr_ledger *child)

@@ -216,7 +216,7 @@ static hr_stack unwind_again(hr_stack stack, const hr_caller *caller)
     return HR_LOAD(header->unloads) == unloads ? stack : hr_unwind(caller);
 }
 
-static __attribute__((noinline)) uint32_t site_of_stack(const hr_caller *caller)
+static HR_COLD uint32_t site_of_stack(const hr_caller *caller)
 {
     uint32_t site;
     hr_stack stack = hr_unwind(caller);
@@ -302,8 +302,7 @@ void hr_record(void *block, size_t size, double weight, const uint64_t *frames, 
 hr_taken hr_take(const void *block)
 {
     hr_taken taken = {.found = false};
-    if (__atomic_load_n(&hr_fork_page.phase, __ATOMIC_ACQUIRE) == RECORDING
-        && (wiped_on_fork || hr_ledger_now.pid == getpid()))
+    if (is_recording() && (wiped_on_fork || hr_ledger_now.pid == getpid()))
         taken.found = hr_sample_remove(block, &taken.sample);
     if (taken.found) {
         taken.sample.weight = (float)hr_sample_weight(&taken.sample); /* a thinning until it is booked is not its */

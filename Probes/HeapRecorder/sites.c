@@ -87,8 +87,9 @@ typedef struct place {
 
 static uint32_t number_of(uint64_t entry) { return entry & ((1u << NUMBER_BITS) - 1); }
 
-/* The stack's, or the first that may take it: an empty one, or a closed site's. NULL where there is neither. */
-static place find(uint64_t hash)
+/* The stack's, or the first that may take it: an empty one, or, where it is to be taken, a closed site's. NULL where
+ * there is neither. */
+static place find(uint64_t hash, bool to_take)
 {
     place free = {.entry = NULL};
     uint64_t mask = hr_ledger_now.index_mask, i = hash & mask;
@@ -97,11 +98,13 @@ static place find(uint64_t hash)
         here.value = __atomic_load_n(here.entry, __ATOMIC_ACQUIRE);
         if (here.value == 0)
             return free.entry ? free : here;
+        /* Another stack's entry mostly shows so itself: the site it names is one cache miss more. */
+        bool is_alike = (here.value ^ hash) >> NUMBER_BITS == 0;
         uint32_t number = number_of(here.value);
-        if (HR_UNLIKELY(number >= hr_ledger_now.sites_capacity))
+        if ((!is_alike && !to_take) || HR_UNLIKELY(number >= hr_ledger_now.sites_capacity))
             continue;
         uint64_t found = HR_LOAD(hr_ledger_now.sites[number].hash);
-        if (found == hash && (here.value ^ hash) >> NUMBER_BITS == 0)
+        if (is_alike && found == hash)
             return here.number = number, here;
         if (HR_UNLIKELY(found == CLOSED) && !free.entry)
             free = here;
@@ -130,7 +133,7 @@ void hr_sites_close(uint64_t start, uint64_t end)
 
 bool hr_site_find(uint64_t hash, uint32_t *number)
 {
-    *number = find(hash).number;
+    *number = find(hash, false).number;
     return *number != LOST_STACK;
 }
 
@@ -139,7 +142,7 @@ uint32_t hr_site_intern(uint64_t hash, const uint64_t *frames, uint32_t depth, u
 {
     uint32_t fresh = LOST_STACK;
     place place;
-    while ((place = find(hash)).entry && place.number == LOST_STACK) {
+    while ((place = find(hash, true)).entry && place.number == LOST_STACK) {
         if (fresh == LOST_STACK) {
             if ((fresh = reserve_site()) == LOST_STACK)
                 return lost();

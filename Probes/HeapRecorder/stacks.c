@@ -106,7 +106,7 @@ bool hr_stack_has_room(const hr_caller *caller)
 
 /* Of a foreign stack, page by page outwards from what is known, so that it stays one stack; or over to the thread's own,
  * which a signal interrupted. */
-__attribute__((noinline)) bool hr_stack_widen(uint64_t address)
+HR_COLD bool hr_stack_widen(uint64_t address)
 {
     if (hr_stack_is_own || address > UINTPTR_MAX - 2 * PAGE)
         return hr_is_readable((const void *)address);

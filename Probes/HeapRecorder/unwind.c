@@ -33,7 +33,7 @@ bool hr_has_unwinder(void) { return can_unwind; }
 
 #define LARGEST_FRAME (UINT64_C(64) << 20)
 
-static __attribute__((noinline)) bool interrupted(uint64_t sp, hr_registers *at)
+static HR_COLD bool interrupted(uint64_t sp, hr_registers *at)
 {
     const ucontext_t *context = (const ucontext_t *)sp;
     at->exact = at->is_odd = true;
@@ -65,7 +65,7 @@ static inline __attribute__((always_inline)) bool leave(hr_registers *at, hr_rul
 }
 
 /* By a frame pointer that is only supposed to be one: whatever lies there does not become known as stack. */
-static __attribute__((noinline)) bool leave_by_guess(hr_registers *at)
+static HR_COLD bool leave_by_guess(hr_registers *at)
 {
     hr_code_object object;
     uint64_t page = UINT64_MAX, frame = at->bp;
@@ -112,7 +112,7 @@ static inline __attribute__((always_inline)) void begin_at(hr_registers *at, con
 
 /* Where the walk has come to Swift's job runner: the whole stack with those that await in place of the runner's loop;
  * else 0. `frames` holds `depth` frames, the last of them called by where the walk is now. */
-static __attribute__((noinline)) uint32_t follow_async(
+static HR_COLD uint32_t follow_async(
     const hr_walk *walk, uint64_t *frames, uint32_t depth, uint32_t room, uint32_t *flags)
 {
     bool is_whole;
@@ -127,7 +127,7 @@ static __attribute__((noinline)) uint32_t follow_async(
 }
 
 /* The outermost frames are missing where it fills `frames`, or where it is lost on the way. */
-static __attribute__((noinline)) uint32_t walk(
+static HR_COLD uint32_t walk(
     uint64_t *frames, uint32_t room, uint32_t *flags, const hr_caller *caller, hr_last_walk *last)
 {
     hr_registers at = {.bp_at = HR_IN_REGISTER};

@@ -158,7 +158,7 @@ static void restore_signals(uint64_t before)
 }
 
 /* Signals first: whoever leaves by a jump would not give it back. */
-static __attribute__((noinline)) bool on_its_stack(void (*work)(void *), void *argument)
+static HR_COLD bool on_its_stack(void (*work)(void *), void *argument)
 {
     bool is_held = hr_workspace_held != NULL;
     uint64_t signals = block_signals();

@@ -96,7 +96,7 @@ public struct Attendance {
         case .name(let name):
             let found = files.find(name: name).filter { $0 != getpid() }
             // A server's workers are watched with it.
-            pids = found.filter { !descends(from: known.union(found), $0) }
+            pids = found.filter { !files.descends($0, from: known.union(found)) }
         }
         return pids.filter { !known.contains($0) }.compactMap { pid in
             guard let memory = try? files.process(pid) else { return nil }
@@ -108,16 +108,6 @@ public struct Attendance {
             logger.info("watching \(memory.name) (process \(pid)); ledgers in \(place.folder)")
             return Attended(watch: watch, descriptor: clinux_process_descriptor(pid))
         }
-    }
-
-    private func descends(from pids: Set<Int32>, _ pid: Int32) -> Bool {
-        var ancestor = pid
-        for _ in 0..<16 {
-            guard let parent = try? files.process(ancestor).parent, parent > 1 else { return false }
-            if pids.contains(parent) { return true }
-            ancestor = parent
-        }
-        return false
     }
 
     /// Asks for the last snapshot of a process that is gone.

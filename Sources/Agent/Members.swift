@@ -109,20 +109,22 @@ struct Members {
 
     private func isOurs(_ process: ProcessKey) -> Bool {
         guard let main else { return false }
-        if known.contains(process) { return true }
-        var ancestor = process.pid
-        for _ in 0..<16 {
-            guard let parent = try? files.process(ancestor).parent, parent > 1 || parent == main.pid else {
-                return false
-            }
-            if parent == main.pid { return true }
-            ancestor = parent
-        }
-        return false
+        return known.contains(process) || files.descends(process.pid, from: [main.pid])
     }
 }
 
 extension ProcFS {
+    /// Whether one of `pids` is among the process's next 16 ancestors.
+    func descends(_ pid: Int32, from pids: Set<Int32>) -> Bool {
+        var ancestor = pid
+        for _ in 0..<16 {
+            guard let parent = try? process(ancestor).parent, parent > 0 else { return false }
+            if pids.contains(parent) { return true }
+            ancestor = parent
+        }
+        return false
+    }
+
     /// Nil where there is no such process.
     fileprivate func key(of pid: Int32) -> ProcessKey? {
         (try? process(pid)).map { ProcessKey(pid: pid, startTicks: $0.startTicks) }

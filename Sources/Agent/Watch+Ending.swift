@@ -53,10 +53,7 @@ extension Watch {
     func oomKillsNow() -> UInt64? { sharedCgroup?.oomKills }
 
     /// What this process and its helpers may take as well before the limit is reached; nil where that is not theirs.
-    var sharedHeadroom: UInt64? {
-        guard let tightest = sharedCgroup?.tightest else { return nil }
-        return tightest.limitBytes - min(tightest.limitBytes, tightest.unreclaimableBytes)
-    }
+    var sharedHeadroom: UInt64? { sharedCgroup?.tightest?.headroomBytes }
 
     private var sharedCgroup: CgroupMemory? {
         guard let own = (try? files.cgroup(of: getpid())) ?? nil, own.path == cgroup?.path else { return nil }
