@@ -1,8 +1,8 @@
 /*
  * Keeps sampling within a budget of samples and of time, and backs off where samples stall, as they do when the cgroup
  * reclaims the ledger's pages. It starts fine, so that a slow leak in a small service is measured
- * within seconds; whoever allocates gigabytes a second is sampled more coarsely, by doubling the interval, and finely
- * again when that has passed. Estimates stay unbiased: each gap is drawn with the
+ * within seconds; whoever allocates gigabytes a second is sampled more coarsely, by as many doublings of the interval as
+ * that takes, and finely again when it has passed. Estimates stay unbiased: each gap is drawn with the
  * interval that is known before, and each sample weighs by the interval that its gap was drawn with.
  */
 #include "recorder_internal.h"
@@ -11,6 +11,7 @@
 #define WINDOW_SAMPLES 3125u /* 12,500 a second: at 0.4 µs each, 0.5% of a core */
 #define WINDOW_COST (WINDOW_NS / 200) /* 0.5% of a core */
 #define IS_QUIET(used, budget) ((used) < (budget) / 100 * 45) /* twice as much will still be within it */
+#define MOST_DOUBLINGS 2u /* at a time: a burst is soon over */
 #define LARGEST_COST 50000u /* a thread that lost its core in the middle of a sample tells nothing of the load … */
 #define SLOW_NS 10000u
 #define FEWEST_SLOW 8u /* … but several of them do */
@@ -35,12 +36,12 @@ static void set_interval(hl_header *header, uint64_t interval)
         HR_STORE(header->widest_interval, interval);
 }
 
-void hr_pace_coarser(void)
+void hr_pace_coarser(uint32_t doublings)
 {
     hl_header *header = hr_ledger_now.header;
     uint64_t interval = HR_LOAD(header->interval);
     if (interval < UINT64_C(1) << 50)
-        set_interval(header, interval * 2);
+        set_interval(header, interval << doublings);
 }
 
 static void begin_window(uint64_t now)
@@ -53,14 +54,27 @@ static void begin_window(uint64_t now)
     HR_STORE(window.stalled, 0);
 }
 
-/* At the end of a quiet window, where the table would have room as well. */
-static void maybe_finer(uint32_t samples, uint64_t spent)
+/* At the end of a window: by as much as it was quiet, as far as the table would have room too. */
+static void maybe_finer(uint64_t samples, uint64_t spent)
 {
     hl_header *header = hr_ledger_now.header;
-    uint64_t interval = HR_LOAD(header->interval);
-    if (interval > finest(header) && IS_QUIET(samples, WINDOW_SAMPLES) && IS_QUIET(spent, WINDOW_COST)
-        && HR_LOAD(header->samples_live) < hr_ledger_now.buckets * HL_BUCKET / 4)
-        set_interval(header, interval / 2);
+    uint64_t interval = HR_LOAD(header->interval), live = HR_LOAD(header->samples_live);
+    uint32_t halvings = 0;
+    while (halvings < MOST_DOUBLINGS && interval >> halvings > finest(header)
+           && IS_QUIET(samples << halvings, WINDOW_SAMPLES) && IS_QUIET(spent << halvings, WINDOW_COST)
+           && live << halvings < hr_ledger_now.buckets * HL_BUCKET / 4)
+        halvings++;
+    if (halvings)
+        set_interval(header, interval >> halvings);
+}
+
+/* Where the budget was used up in `elapsed`: the next is to last for half a window at the most. */
+static uint32_t doublings(uint64_t elapsed)
+{
+    uint32_t n = 1;
+    while (n < MOST_DOUBLINGS && elapsed << (n + 2) <= WINDOW_NS)
+        n++;
+    return n;
 }
 
 void hr_pace(uint64_t now, uint64_t cost)
@@ -82,7 +96,7 @@ void hr_pace(uint64_t now, uint64_t cost)
         HR_ADD(header->paced, 1);
         if (stalls)
             HR_ADD(header->stalled, 1);
-        hr_pace_coarser();
+        hr_pace_coarser(stalls ? 1 : doublings(now - HR_LOAD(window.began)));
         begin_window(now);
     } else if (now - HR_LOAD(window.began) >= WINDOW_NS) {
         begin_window(now);

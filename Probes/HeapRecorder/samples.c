@@ -96,7 +96,7 @@ static void thin(void *no_context)
         return;
     uint32_t before = HR_LOAD(header->thinnings);
     if (HR_LOAD(header->samples_live) > capacity() / 2 && before < 48) {
-        hr_pace_coarser();
+        hr_pace_coarser(1);
         __atomic_store_n(&header->thinnings, before + 1, __ATOMIC_RELEASE);
         uint64_t random = hr_clock(), bits = 0; /* one draw serves 64 coins */
         uint32_t coins = 0;

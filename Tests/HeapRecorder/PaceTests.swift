@@ -27,14 +27,22 @@ extension RecorderTests {
             #expect(try sampling().paced == 0)
         }
 
+        /// A window's budget is used up in 17 ms: two doublings, with which the next lasts for 69.
         @Test func aBurstIsSampledMoreCoarselyAndFinelyAgainAfterwards() throws {
-            sample(perSecond: 200_000, seconds: 0.1, from: 1)
+            sample(perSecond: 180_000, seconds: 0.018, from: 1)
             let burst = try sampling()
-            #expect(burst.interval == 16_384 << 6)
-            #expect(burst.paced == 6 && burst.stalled == 0)
-            sample(perSecond: 100, seconds: 10, from: 2)
+            #expect(burst.interval == 16_384 << 2)
+            #expect(burst.paced == 1 && burst.stalled == 0)
+            sample(perSecond: 100, seconds: 0.5, from: 2)
             #expect(try sampling().interval == 16_384)
-            #expect(try sampling().widestInterval == 16_384 << 6)
+            #expect(try sampling().widestInterval == 16_384 << 2)
+        }
+
+        /// 5,000 samples a second leave room for twice as many, not for four times.
+        @Test func itBecomesFinerByAsMuchAsIsQuiet() throws {
+            sample(perSecond: 180_000, seconds: 0.018, from: 1)
+            sample(perSecond: 5000, seconds: 0.3, from: 1.02)
+            #expect(try sampling().interval == 16_384 << 1)
         }
 
         /// 800 samples a second are few, but not if each takes 8 µs.

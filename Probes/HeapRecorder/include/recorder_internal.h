@@ -163,7 +163,7 @@ void hr_site_freed(uint32_t site, double weight, uint64_t size, uint64_t birth, 
 
 /* pace.c: after each sample that took `cost` nanoseconds. */
 void hr_pace(uint64_t now, uint64_t cost);
-void hr_pace_coarser(void);
+void hr_pace_coarser(uint32_t doublings);
 /* Follows an order that came in the meantime. */
 void hr_pace_obey(void);
 
