@@ -15,8 +15,8 @@ samples/install-packages.sh "$packages" || exit
 swift format lint --strict --recursive Sources Tests samples Package.swift || exit
 
 # One build for all. The tests go without @testable, so that they run on the release build, and the large dependencies
-# are compiled once.
-swift build -c release --build-tests --explicit-target-dependency-import-check error || exit
+# are compiled once. Without a run path: the probe must not look for libraries in its own folder.
+swift build -c release --disable-local-rpath --build-tests --explicit-target-dependency-import-check error || exit
 
 passed=0 failed=0
 log=$(mktemp)
@@ -46,6 +46,7 @@ if [[ ${1:-} == --full ]]; then
     count Tests/EndToEnd/checks/programs.py 3
     count Tests/EndToEnd/checks/python-suite.py --full
     count Tests/EndToEnd/checks/soak.py 600
+    count Tests/EndToEnd/checks/collections.py 600
     count Tests/EndToEnd/checks/killed.py 10 50
     count Tests/EndToEnd/checks/attach.py 100 100
     count Tests/EndToEnd/checks/capture.py 5
@@ -58,6 +59,7 @@ else
     count Tests/EndToEnd/checks/programs.py
     count Tests/EndToEnd/checks/python-suite.py
     count Tests/EndToEnd/checks/soak.py
+    count Tests/EndToEnd/checks/collections.py
     count Tests/EndToEnd/checks/killed.py 1 5
     count Tests/EndToEnd/checks/attach.py
     count Tests/EndToEnd/checks/bad-input.py 200

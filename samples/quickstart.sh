@@ -46,7 +46,7 @@ trap 'exit 130' INT TERM
 build() {
     "$samples/install-packages.sh"
     echo "Building (the first time takes some minutes) …"
-    swift build --package-path "$root" -c release
+    swift build --package-path "$root" -c release --disable-local-rpath
 }
 
 start() {

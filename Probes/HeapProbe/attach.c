@@ -15,13 +15,13 @@ uint32_t hp_life = HP_UNBORN;
 
 __asm__(".pushsection .note.heaptide, \"a\", @note\n"
         ".balign 4\n"
-        ".long 9, 8, 1\n" /* sizes of owner and description, HP_NOTE_TYPE */
+        ".long 9, 8, 2\n" /* sizes of owner and description, HP_NOTE_TYPE */
         ".asciz \"Heaptide\"\n"
         ".balign 4\n"
         ".long hp_control - .\n"
         ".long hp_life - .\n"
         ".popsection\n");
-_Static_assert(HP_NOTE_TYPE == 1, "as in the note");
+_Static_assert(HP_NOTE_TYPE == 2, "as in the note");
 
 /* ---- Keeping up -------------------------------------------------------------------------------------------------- */
 
@@ -121,7 +121,7 @@ static bool must_be_called_from(const void *address, const char *file)
 {
     if (!file || (strchr(file, '/') && !strchr(file, '$')))
         return false;
-    caller caller = {(uintptr_t)address, false};
+    caller caller = {(uintptr_t)address, strchr(file, '$') != NULL}; /* $ORIGIN is the caller's folder */
     dl_iterate_phdr(find_caller, &caller);
     if (caller.has_own_path)
         __atomic_store_n(&next_look, 0, __ATOMIC_RELAXED);
@@ -136,7 +136,8 @@ static bool must_be_called_from(const void *address, const char *file)
 
 static void *after_loading(void *library)
 {
-    if (hp_enter_gate()) {
+    /* In vain: what dlerror has to say of it would be lost. */
+    if (library && hp_enter_gate()) {
         look_for_loads(true);
         hp_leave_gate();
     }
@@ -212,25 +213,17 @@ static uint32_t detach(hp_request *request)
 {
     if (hp_life != HP_ATTACHED)
         return HP_WRONG_LIFE;
+    if (!hr_loader_try_enter()) /* its holder may be halted, or in a forked child gone for ever */
+        return HP_LOADER_BUSY;
     __atomic_store_n(&hp_life, HP_IDLE, __ATOMIC_RELEASE);
     bool is_empty = close_gate();
     request->slots = restore_all();
+    hr_loader_leave();
     hr_mark_detached();
     if (!is_empty)
         return HP_BUSY;
     hr_close();
     return HP_DONE;
-}
-
-/* Before any slot leads here: the program's threads do not wait for a ledger that one of them makes, and what they
- * allocated meanwhile would be missing. */
-static bool open_ledger(hp_request *request)
-{
-    struct timespec pause = {.tv_nsec = 1000000}; /* one that still has a pointer to our malloc makes it just now */
-    for (int tries = 0; tries < 20 && !hr_begin(); tries++)
-        nanosleep(&pause, NULL);
-    strncpy(request->place, hr_ledger_path(), sizeof request->place - 1);
-    return request->place[0] != 0;
 }
 
 static uint32_t attach(hp_request *request)
@@ -245,13 +238,15 @@ static uint32_t attach(hp_request *request)
     attached_pid = getpid();
     known_loads = hp_loads();
     looks_left = 3;
-    __atomic_store_n(&is_open, 1, __ATOMIC_SEQ_CST);
     hp_configure(request->place, request->interval, request->ledger_size);
-    if (!open_ledger(request)) {
-        if (close_gate())
-            hr_close();
+    /* Before any slot leads here: the program's threads do not wait for a ledger that one of them makes, and what they
+     * allocated meanwhile would be missing. */
+    if (!hr_begin()) {
+        hr_close();
         return HP_NO_LEDGER;
     }
+    strncpy(request->place, hr_ledger_path(), sizeof request->place - 1);
+    __atomic_store_n(&is_open, 1, __ATOMIC_SEQ_CST);
     hr_self.inside++;
     request->slots = redirect_all(true);
     hr_self.inside--;

@@ -5,7 +5,7 @@
  *     int32_t  hp_control's address − the address of this very word
  *     int32_t  hp_life's address − the address of this very word
  *
- * The same call with HP_DETACH makes it inert. Since nothing is exported, no program can come upon it by chance.
+ * The same call with HP_DETACH makes it inert. It is not exported: no program can come upon it by chance.
  */
 #ifndef HP_ATTACH_H
 #define HP_ATTACH_H
@@ -16,7 +16,7 @@
 
 #include "heap_recorder.h"
 
-#define HP_NOTE_TYPE 1 /* another one whenever anything in this file changes its meaning */
+#define HP_NOTE_TYPE 2 /* another one whenever anything in this file changes its meaning */
 
 /* hp_life: which life the probe leads. */
 enum { HP_UNBORN, HP_PRELOADED, HP_IDLE, HP_ATTACHED };
@@ -32,7 +32,8 @@ enum {
     HP_NO_ALLOCATOR = 2, /* no module defines the C allocator family */
     HP_WRONG_LIFE = 3,   /* it is preloaded, or attached already */
     HP_BUSY = 4,         /* a thread is in the recorder still: it records no more, its ledger could not be closed */
-    HP_NO_LEDGER = 5     /* it could not be made, and the probe is as idle as before */
+    HP_NO_LEDGER = 5,    /* it could not be made, and the probe is as idle as before */
+    HP_LOADER_BUSY = 6   /* another thread is in the dynamic linker: nothing was done */
 };
 
 /* Written by `heaptide attach` into memory that it mapped, and read there; the result is written back. */

@@ -66,27 +66,20 @@ static void find_delete(void **slot, const char *name)
     __atomic_store_n(slot, hp_find(name), __ATOMIC_RELAXED);
 }
 
-static int first_object(struct dl_phdr_info *info, size_t size, void *loads)
-{
-    (void)size;
-    *(uint64_t *)loads = info->dlpi_adds;
-    return 1;
-}
-
 /* A C program with a library that was linked with a C++ runtime of its own comes here with each block, and in vain. So
  * a thread looks now and then, and then only where something was loaded since. */
 static void find_late(void)
 {
     static __thread uint8_t calls;
     static uint64_t tried;
-    uint64_t loads = 0;
-    if (calls++ != 0)
+    if (calls++ != 0 || !hr_loader_try_enter())
         return;
-    dl_iterate_phdr(first_object, &loads);
-    if (__atomic_load_n(&tried, __ATOMIC_ACQUIRE) == loads)
-        return;
-    find_all();
-    __atomic_store_n(&tried, loads, __ATOMIC_RELEASE);
+    uint64_t loads = hp_loads();
+    if (__atomic_load_n(&tried, __ATOMIC_ACQUIRE) != loads) {
+        find_all();
+        __atomic_store_n(&tried, loads, __ATOMIC_RELEASE);
+    }
+    hr_loader_leave();
 }
 
 static HR_COLD bool find_late_new(operator_new *slot)

@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define KEPT 16 /* ledgers in a folder before those that tell nothing are removed */
+#define KEPT 16 /* of ended processes in a folder, before those that tell nothing are removed */
 #define MOST 64 /* before evidence is, the oldest first: children that leave by _exit look as if they had been killed */
 
 /* The ledger's header, where its process is gone: by its number, which means something in its own PID namespace alone. */
@@ -43,7 +43,7 @@ static bool is_ledger(const char *name)
 typedef struct sweep {
     uint64_t namespace;
     bool removes_spent; /* what ended by its own will: what a kill leaves is evidence */
-    uint32_t ledgers;
+    uint32_t dead; /* ledgers of processes that are gone */
     struct timespec oldest_time;
     char oldest[256]; /* name of the ledger of a process that is gone */
 } sweep;
@@ -55,7 +55,7 @@ static void look_at(int folder, const char *name, sweep *sweep)
     bool is_dead = is_of_the_dead(folder, name, sweep->namespace, &header);
     if (is_dead && sweep->removes_spent && header.state == HL_STATE_EXITED && unlinkat(folder, name, 0) == 0)
         return;
-    sweep->ledgers++;
+    sweep->dead += is_dead;
     if (!is_dead || fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
         return;
     struct timespec time = status.st_mtim, best = sweep->oldest_time;
@@ -88,10 +88,10 @@ void hr_folder_sweep(const char *path)
     if (folder < 0)
         return;
     sweep found = pass(folder, false);
-    if (found.ledgers > KEPT)
+    if (found.dead > KEPT)
         found = pass(folder, true);
     /* Several at a time: a folder may have been filled by others. */
-    for (int i = 0; i < 4 && found.ledgers > MOST && found.oldest[0]; i++) {
+    for (int i = 0; i < 4 && found.dead > MOST && found.oldest[0]; i++) {
         unlinkat(folder, found.oldest, 0);
         found = pass(folder, false);
     }

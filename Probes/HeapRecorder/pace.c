@@ -88,6 +88,7 @@ void hr_pace(uint64_t now, uint64_t cost)
     uint64_t counted = cost < LARGEST_COST ? cost : LARGEST_COST;
     uint64_t spent = HR_ADD(window.cost, counted) + counted;
     bool many = samples == WINDOW_SAMPLES || (spent >= WINDOW_COST && spent - counted < WINDOW_COST);
+    uint64_t began = HR_LOAD(window.began), elapsed = now > began ? now - began : 0; /* another thread may have been faster */
     bool is_slow = cost > SLOW_NS;
     uint32_t slow = HR_ADD(window.slow, is_slow) + is_slow;
     uint64_t stalled = HR_ADD(window.stalled, is_slow ? cost : 0) + cost;
@@ -96,9 +97,9 @@ void hr_pace(uint64_t now, uint64_t cost)
         HR_ADD(header->paced, 1);
         if (stalls)
             HR_ADD(header->stalled, 1);
-        hr_pace_coarser(stalls ? 1 : doublings(now - HR_LOAD(window.began)));
+        hr_pace_coarser(stalls ? 1 : doublings(elapsed));
         begin_window(now);
-    } else if (now - HR_LOAD(window.began) >= WINDOW_NS) {
+    } else if (elapsed >= WINDOW_NS) {
         begin_window(now);
         maybe_finer(samples, spent);
     }

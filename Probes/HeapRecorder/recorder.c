@@ -45,6 +45,7 @@ void hr_configure(const hr_config *config)
     configured_pid = getpid();
     hr_remember_stderr();
     hr_self = (hr_thread){.inside = hr_self.inside}; /* a countdown of an earlier interval */
+    HR_STORE(threads, 0);
     __atomic_store_n(&configured, 1, __ATOMIC_RELEASE);
 }
 
@@ -93,7 +94,7 @@ static void open_ledger(void *no_context)
     __atomic_store_n(&hr_fork_page.phase, ok ? RECORDING : INERT, __ATOMIC_RELEASE);
 }
 
-static bool is_recording(void) { return __atomic_load_n(&hr_fork_page.phase, __ATOMIC_ACQUIRE) == RECORDING; }
+bool hr_is_recording(void) { return __atomic_load_n(&hr_fork_page.phase, __ATOMIC_ACQUIRE) == RECORDING; }
 
 /* True when there is a ledger to write to. Makes it when it is time; other threads pass by meanwhile. */
 static bool recording(void)
@@ -112,7 +113,7 @@ static bool recording(void)
     forget_parent();
     if (!hr_with_large_stack(open_ledger, NULL))
         __atomic_store_n(&hr_fork_page.phase, FRESH, __ATOMIC_RELEASE);
-    return is_recording();
+    return hr_is_recording();
 }
 
 /* ---- Allocation ------------------------------------------------------------------------------------------------ */
@@ -128,7 +129,7 @@ static void seed_thread(hr_thread *self)
 /* The configured interval before the first ledger, then the ledger's, which grows with each thinning. */
 static uint64_t interval_now(void)
 {
-    return is_recording() ? HR_LOAD(hr_ledger_now.header->interval) : hr_configured.interval;
+    return hr_is_recording() ? HR_LOAD(hr_ledger_now.header->interval) : hr_configured.interval;
 }
 
 static void draw(hr_thread *self)
@@ -200,7 +201,7 @@ static void record(void *block, size_t size, double weight, uint32_t site, uint6
         .thread = hr_thread_id(),
     };
     /* A handler may have forked in the meantime: the ledger is the parent's then. */
-    if (!is_recording() || !hr_sample_insert(block, &born))
+    if (!hr_is_recording() || !hr_sample_insert(block, &born))
         return;
     HR_TAP_ALLOC(block, size, (uint64_t)(weight * (double)size));
     hr_site_allocated(site, weight, size, now);
@@ -264,7 +265,7 @@ static void sample(void *context)
 static HR_COLD void drop(void)
 {
     uint32_t fresh = FRESH;
-    HR_ADD(*(is_recording() ? &hr_ledger_now.header->samples_dropped : &missed), 1);
+    HR_ADD(*(hr_is_recording() ? &hr_ledger_now.header->samples_dropped : &missed), 1);
     if (hr_workspaces_size() == 0
         && __atomic_compare_exchange_n(&hr_fork_page.phase, &fresh, INERT, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         hr_say("no memory for the probe", "");
@@ -302,7 +303,7 @@ void hr_record(void *block, size_t size, double weight, const uint64_t *frames, 
 hr_taken hr_take(const void *block)
 {
     hr_taken taken = {.found = false};
-    if (is_recording() && (wiped_on_fork || hr_ledger_now.pid == getpid()))
+    if (hr_is_recording() && (wiped_on_fork || hr_ledger_now.pid == getpid()))
         taken.found = hr_sample_remove(block, &taken.sample);
     if (taken.found) {
         taken.sample.weight = (float)hr_sample_weight(&taken.sample); /* a thinning until it is booked is not its */

@@ -169,9 +169,16 @@ bool hr_rule_learning_load(void)
         .resume = no_resume,
         .get_proc_name = no_name,
     };
-    /* Privately: libunwind.so.8, which it needs, exports _Unwind_RaiseException and backtrace, which must not replace
+    /* By its place where that is a usual one: a search would begin in the probe's own folder, where somebody else may have
+     * put another library of this name. Privately: libunwind.so.8, which it needs, exports _Unwind_RaiseException and backtrace, which must not replace
      * libgcc's and libc's in the program (bytehound issue 17, memray issue 863). */
-    void *library = dlopen("libunwind-x86_64.so.8", RTLD_LOCAL | RTLD_NOW);
+    static const char *const places[] = {
+        "/usr/lib/x86_64-linux-gnu/libunwind-x86_64.so.8", "/lib/x86_64-linux-gnu/libunwind-x86_64.so.8",
+        "/usr/lib64/libunwind-x86_64.so.8", "/usr/lib/libunwind-x86_64.so.8", "libunwind-x86_64.so.8",
+    };
+    void *library = NULL;
+    for (size_t i = 0; i < sizeof places / sizeof *places && !library; i++)
+        library = dlopen(places[i], RTLD_LOCAL | RTLD_NOW);
     if (!library)
         return false;
     hr_bind_private(library);

@@ -98,7 +98,7 @@ static void thin(void *no_context)
     if (HR_LOAD(header->samples_live) > capacity() / 2 && before < 48) {
         hr_pace_coarser(1);
         __atomic_store_n(&header->thinnings, before + 1, __ATOMIC_RELEASE);
-        uint64_t random = hr_clock(), bits = 0; /* one draw serves 64 coins */
+        uint64_t random = hr_configured.seed ? hr_configured.seed + before : hr_clock(), bits = 0; /* one draw serves 64 coins */
         uint32_t coins = 0;
         for (uint64_t i = 0; i < capacity(); i++) {
             uint64_t key = __atomic_load_n(&hr_ledger_now.keys[i], __ATOMIC_ACQUIRE);

@@ -2,11 +2,16 @@
 #define _GNU_SOURCE
 #include "recorder_internal.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#define LONGEST 1024 /* of a line's parts: a pipe that takes anything takes as much at once */
 
 static struct stat stderr_at_start;
 static bool stderr_known;
@@ -23,6 +28,19 @@ void hr_remember_stderr(void)
     has_said = page == MAP_FAILED ? NULL : page;
 }
 
+/* Or not at all: this may be within malloc, and whoever reads may be asleep, or gone, which would be a SIGPIPE. */
+static void write_at_once(struct iovec *line, int count)
+{
+    struct msghdr message = {.msg_iov = line, .msg_iovlen = (size_t)count};
+    if (sendmsg(2, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || errno != ENOTSOCK)
+        return;
+    struct pollfd poll_for = {.fd = 2, .events = POLLOUT};
+    if (poll(&poll_for, 1, 0) != 1 || poll_for.revents != POLLOUT)
+        return;
+    ssize_t ignored = writev(2, line, count);
+    (void)ignored;
+}
+
 void hr_say(const char *what, const char *detail)
 {
     struct stat now;
@@ -37,7 +55,6 @@ void hr_say(const char *what, const char *detail)
     };
     struct iovec line[5];
     for (int i = 0; i < 5; i++)
-        line[i] = (struct iovec){(void *)parts[i], strlen(parts[i])};
-    ssize_t ignored = writev(2, line, 5);
-    (void)ignored;
+        line[i] = (struct iovec){(void *)parts[i], strnlen(parts[i], LONGEST)};
+    write_at_once(line, 5);
 }

@@ -120,7 +120,7 @@ void hr_sites_close(uint64_t start, uint64_t end)
         hl_site *site = &hr_ledger_now.sites[i];
         if (__atomic_load_n(&site->state, __ATOMIC_ACQUIRE) != HL_READY)
             continue;
-        bool is_sound = site->depth <= HL_MAX_DEPTH && site->frames_index < hr_ledger_now.frames_capacity - site->depth;
+        bool is_sound = site->depth <= HL_MAX_DEPTH && site->frames_index <= hr_ledger_now.frames_capacity - site->depth;
         for (uint32_t f = 0; is_sound && f < site->depth; f++) {
             uint64_t address = hr_ledger_now.frames[site->frames_index + f];
             if (address < start || address >= end)

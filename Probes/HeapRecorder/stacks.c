@@ -89,6 +89,8 @@ static hr_stack_range own_stack(uintptr_t address)
     return contains(started, address) ? started : (hr_stack_range){0, 0};
 }
 
+bool hr_stack_owns(uintptr_t address) { return contains(own_stack(address), address); }
+
 bool hr_stack_has_room(const hr_caller *caller)
 {
     uintptr_t here = (uintptr_t)__builtin_frame_address(0), low = here - NEEDED;

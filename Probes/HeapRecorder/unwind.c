@@ -183,5 +183,3 @@ hr_stack hr_unwind(const hr_caller *caller)
     stack.hash = hr_stack_hash(stack.frames, stack.depth);
     return stack;
 }
-
-uint64_t hr_memory_held(void) { return sizeof hr_filter + sizeof hr_rules + hr_workspaces_size(); }

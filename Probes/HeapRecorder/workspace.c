@@ -31,7 +31,7 @@ static hr_workspace *make(uint32_t place)
         munmap(memory, SIZE);
         return NULL;
     }
-    if (hr_ledger_now.header)
+    if (hr_is_recording()) /* in a forked child the ledger may be its parent's, and about to go */
         HR_ADD(hr_ledger_now.header->memory_bytes, SIZE);
     hr_workspace *workspace = (hr_workspace *)(memory + PAGE + STACK);
     workspace->place = place;
@@ -83,14 +83,12 @@ static void give_back(hr_workspace *workspace)
     __atomic_store_n(holder_of(workspace->place), 0, __ATOMIC_RELEASE);
 }
 
-/* The frame of the sample under way lies where a newer one of the same stack is, or below: it is gone. On an alternate
- * stack, which may lie anywhere, that tells nothing; on a workspace's no handler runs. */
+/* The frame of the sample under way lies where a newer one of the same stack is, or below: it is gone. Of two stacks, as
+ * in a handler that has one of its own, that tells nothing. */
 bool hr_was_left(const hr_caller *caller)
 {
     uintptr_t frame = (uintptr_t)caller;
-    stack_t alternate;
-    if (!hr_self.sample_at || frame < hr_self.sample_at
-        || syscall(SYS_sigaltstack, NULL, &alternate) != 0 || (alternate.ss_flags & SS_ONSTACK))
+    if (!hr_self.sample_at || frame < hr_self.sample_at || !hr_stack_owns(frame) || !hr_stack_owns(hr_self.sample_at))
         return false;
     if (hr_workspace_held)
         give_back(hr_workspace_held);
@@ -113,6 +111,8 @@ uint64_t hr_workspaces_size(void)
         size += HR_LOAD(workspaces[i]) ? SIZE : 0;
     return size;
 }
+
+uint64_t hr_memory_held(void) { return sizeof hr_filter + sizeof hr_rules + hr_workspaces_size(); }
 
 /* ---- Its stack --------------------------------------------------------------------------------------------------- */
 

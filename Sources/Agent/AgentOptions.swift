@@ -33,6 +33,7 @@ public struct AgentOptions: Sendable {
         policy.alertCooldown = cooldown
         policy.snapshotsAtExit = snapshotAtExit
         policy.heapLevel = readsHeap ? 0.5 : nil
+        policy.countsCollections = readsHeap
         return policy
     }
 }

@@ -3,16 +3,9 @@ import FoundationEssentials
 import Glibc
 import HeapLedger
 import HeapProfile
-import HeapWalk
 import Inspection
 import LinuxMemory
 import Snapshot
-import Symbolication
-
-/// How a process is kept from changing its heap while that is read.
-public enum FreezeMethod: String, Codable, Sendable, CaseIterable {
-    case fork, stop
-}
 
 /// All that a helper process needs to write one snapshot.
 struct CaptureRequest: Codable {
@@ -20,15 +13,11 @@ struct CaptureRequest: Codable {
     var process: ProcessState
     /// The ledger to read, where there is one.
     var ledger: String?
-    /// Read the heap itself as well, for which the process stands still.
-    var readsHeap = false
-    /// Bytes that this may take; nil: any.
-    var heapRoom: UInt64?
-    /// How the process is kept from changing it; nil: by fork where that leaves no trace and its cgroup has room for half of
-    /// it.
-    var freeze: FreezeMethod?
+    /// Read the heap itself as well.
+    var heap: HeapRequest?
     var history: [MemoryPoint] = []
     var alerts: [Alert] = []
+    var counts: [CollectionCounts] = []
 
     var json: [UInt8] { (try? JSONEncoder().encode(self)).map(Array.init) ?? [] }
 }
@@ -54,6 +43,7 @@ extension CaptureRequest {
         ledger = watch.ledgerPath
         history = watch.readings
         alerts = watch.alerts
+        counts = watch.collectionCounts
     }
 
     /// Of a process beside the watched one that has ended.
@@ -113,8 +103,7 @@ public enum Capture {
     ) throws -> [String] {
         var request = try CaptureRequest(
             pid: pid, memoryLimit: memoryLimit, ledgerFolder: ledgerFolder, output: output)
-        request.readsHeap = readsHeap
-        request.freeze = freeze
+        if readsHeap { request.heap = HeapRequest(pid: pid, ledger: request.ledger, freeze: freeze) }
         try write(request)
         guard request.ledger != nil else {
             // Who holds the heap is known without it.
@@ -146,9 +135,9 @@ public enum Capture {
             throw error
         }
         // The evidence is in: what fails from here on leaves a `.partial` with all that was written before.
-        try writer.write(history: request.history, alerts: request.alerts)
+        try writer.write(history: request.history, alerts: request.alerts, counts: request.counts)
         try writer.finish()
-        if request.readsHeap { try addHeap(request, profile) }
+        if let heap = request.heap { try addHeap(heap, request, profile) }
         // The file is sound without it, but whoever asked must know that the ledger is still needed.
         _ = try profile?.get()
     }
@@ -157,43 +146,17 @@ public enum Capture {
         guard let path = request.ledger else { return nil }
         return Result { () throws(HeapLedgerError) in
             let ended = [Trigger.killed, .exit].contains { $0.rawValue == request.process.trigger }
-            return try LedgerFile(path: path).profile(at: ended ? nil : monotonicNanoseconds())
+            return try LedgerFile(path: path).profile(at: ended ? nil : Clock.monotonicNanoseconds())
         }
-    }
-
-    private static func survey(
-        _ request: CaptureRequest, _ profile: Result<HeapProfile, HeapLedgerError>?
-    ) throws -> HeapSurvey {
-        let symbolicator = Symbolicator()
-        let samples = (try? profile?.get())?.samples ?? []
-        return try HeapSnapshotter.survey(
-            request.process.pid, freeze: freeze(request),
-            recorded: { recorded(request) }, samples: samples, room: request.heapRoom, symbols: symbolicator.variables
-        ).demangled()
-    }
-
-    /// All blocks, where the probe has recorded each.
-    private static func recorded(_ request: CaptureRequest) -> HeapInventory? {
-        guard let path = request.ledger,
-            let profile = try? LedgerFile(path: path).profile(at: monotonicNanoseconds()),
-            profile.sampling.isExact, !profile.sampling.isAttached, profile.sampling.samplesDropped == 0
-        else { return nil }
-        return HeapInventory(recorded: profile.samples.lazy.map { ($0.address, $0.size) })
-    }
-
-    /// Pages that the process writes to while its copy lives are charged to its cgroup.
-    private static func freeze(_ request: CaptureRequest) -> Freeze {
-        let asked: Freeze = request.freeze.map { $0 == .fork ? .fork : .stop } ?? .automatic
-        guard let tightest = ((try? ProcFS().cgroup(of: request.process.pid)) ?? nil)?.tightest else { return asked }
-        return tightest.headroomBytes >= request.process.anonymousBytes / 2 ? asked : .stop
     }
 
     /// The snapshot is whole without it, and stays.
     private static func addHeap(
-        _ request: CaptureRequest, _ profile: Result<HeapProfile, HeapLedgerError>?
+        _ heap: HeapRequest, _ request: CaptureRequest, _ profile: Result<HeapProfile, HeapLedgerError>?
     ) throws {
         do {
-            try SnapshotReader.addHeap(survey(request, profile), to: request.output)
+            let samples = (try? profile?.get())?.samples ?? []
+            try SnapshotReader.addHeap(heap.survey(samples), to: request.output)
         } catch {
             let text = "who holds the heap is not in the snapshot \(request.output): \(error)"
             guard request.process.trigger != Trigger.manual.rawValue else { throw AgentError(.system, text) }
@@ -201,8 +164,6 @@ public enum Capture {
             _ = Glibc.write(STDERR_FILENO, line, line.count)
         }
     }
-
-    private static func monotonicNanoseconds() -> UInt64 { UInt64(Clock.monotonic() * 1e9) }
 }
 
 private func whole(_ bytes: Double) -> UInt64 { UInt64(min(max(0, bytes.isFinite ? bytes : 0), 0x1p62)) }

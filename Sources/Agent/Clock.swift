@@ -7,6 +7,8 @@ enum Clock {
     /// Seconds since 1970.
     static func unix() -> Double { seconds(CLOCK_REALTIME) }
 
+    static func monotonicNanoseconds() -> UInt64 { UInt64(monotonic() * 1e9) }
+
     private static func seconds(_ clock: clockid_t) -> Double {
         var time = timespec()
         clock_gettime(clock, &time)

@@ -17,6 +17,16 @@ struct Event: Codable, Sendable, Equatable {
     var limitBytes: Double?
     var timeToLimitSeconds: Double?
     var growth: Rate?
+    /// What a `collection` event is about.
+    var collection: Collection?
+
+    struct Collection: Codable, Sendable, Equatable {
+        var title: String
+        var kind: String
+        var count: Double
+        var entriesPerSecond: Double
+        var bytesPerEntry: Double
+    }
 
     struct Rate: Codable, Sendable, Equatable {
         var bytesPerSecond: Double
@@ -51,6 +61,11 @@ extension Event {
             timeToLimitSeconds: situation.secondsToLimit,
             growth: situation.growth.map {
                 Rate(bytesPerSecond: $0.perSecond, low: $0.low, high: $0.high, pattern: $0.pattern.rawValue)
+            },
+            collection: situation.collection.map {
+                Collection(
+                    title: $0.reading.title, kind: $0.reading.kind, count: $0.reading.count,
+                    entriesPerSecond: $0.entriesPerSecond, bytesPerEntry: $0.reading.bytesPerEntry)
             })
     }
 }
@@ -69,6 +84,7 @@ extension Situation {
         case .growth:
             let rate = growth.map { " by \(ByteSize.text($0.perSecond))/s" } ?? ""
             return "grows steadily\(rate) and \(figures)"
+        case .collection: return collection.map { "has a collection that only grows: \($0.sentence)" } ?? figures
         case .snapshot:
             switch trigger {
             case .killed?, .exit?: return "has ended; snapshot: \(snapshot ?? "none")"
@@ -91,5 +107,14 @@ extension Situation {
         case ..<1e9: "\(Int(seconds / 86_400)) days"
         default: "years"
         }
+    }
+}
+
+extension RisingCount {
+    /// `static App.Tracker.events, Dictionary of 75012 entries, 31.2 more a second of 155 B each`
+    fileprivate var sentence: String {
+        let rate = (entriesPerSecond * 10).rounded() / 10
+        return "\(reading.title), \(reading.kind) of \(Int(reading.count)) entries, \(rate) more a second of "
+            + "\(ByteSize.text(reading.bytesPerEntry)) each"
     }
 }

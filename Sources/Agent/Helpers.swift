@@ -6,7 +6,7 @@ import Glibc
 /// So the agent itself stays as small as the day it started, no failure of theirs is its own, and being PID 1 has one
 /// place that waits for children.
 struct Helpers {
-    enum Kind { case capture, symbolize, hook, webhook }
+    enum Kind { case capture, survey, symbolize, hook, webhook }
 
     private struct Job {
         var kind: Kind

@@ -125,6 +125,7 @@ final class Overseer {
             case .capture(let trigger, let situation): capture(watch, trigger, situation)
             case .notify(let kind, let situation, let snapshot): notify(watch, kind, situation, snapshot)
             case .symbolize(let path): symbolize(path)
+            case .survey: survey(watch)
             case .discardLedger: watch.discardLedgers()
             case .forget: watch.forget()
             }
@@ -138,8 +139,7 @@ final class Overseer {
         let path = snapshots.newPath(
             name: watch.name, pid: watch.focus?.pid ?? watch.pid, trigger: trigger.rawValue, time: Clock.unix())
         var request = CaptureRequest(watch, trigger, situation, output: path, host: host)
-        request.readsHeap = options.readsHeap && trigger.isOfLiving
-        request.heapRoom = watch.sharedHeadroom
+        if options.readsHeap, trigger.isOfLiving { request.heap = watch.heapRequest }
         helpers.startSelf(["capture"], kind: .capture, input: request.json, timeLimit: 120) { [unowned self] status in
             if status == .exited(0) {
                 logger.notice("snapshot: \(path)")
@@ -209,6 +209,21 @@ final class Overseer {
             logger.notice("snapshot of process \(pid), which \(end): \(path)")
             snapshots.prune(name: watch.name)
             step(watch, .memberEnded(pid: pid, snapshot: path, wasKilled: leftover.wasKilled))
+        }
+    }
+
+    /// What the helper finds it writes into a file in memory.
+    private func survey(_ watch: Watch) {
+        let file = clinux_memory_file("heaptide-collections")
+        guard file >= 0 else { return step(watch, .surveyed) }
+        let request = CollectionSearch(heap: watch.heapRequest, answer: "/proc/\(getpid())/fd/\(file)")
+        helpers.startSelf(["find-collections"], kind: .survey, input: request.json, timeLimit: 600) {
+            [unowned self] status in
+            defer { close(file) }
+            if status == .exited(0), let found = CollectionSearch.found(readBytes("/proc/self/fd/\(file)")) {
+                watch.count(found, of: request.heap.pid)
+            }
+            step(watch, .surveyed)
         }
     }
 

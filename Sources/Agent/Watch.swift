@@ -4,6 +4,7 @@ import HeapLedger
 import HeapProfile
 import LinuxMemory
 import Snapshot
+import TimeSeries
 
 /// One watched service: looks at it, remembers, and lets the core decide.
 final class Watch {
@@ -28,6 +29,7 @@ final class Watch {
     private var nextHistory = 0.0
     /// Of the history: a clock that is set meanwhile must not tear it apart.
     private let epoch = Clock.unix() - Clock.monotonic()
+    private var collections: CollectionWatch?
     private var nextProperLook = 0.0
     private var glance = Glance(pid: 0, cgroup: nil)
     private var glanced: Int32 = 0
@@ -70,7 +72,8 @@ final class Watch {
         if cgroup?.tightest?.path != limited || focus?.pid != glanced { glanceAnew() }
         glance.settle()
         remember(main, others, now)
-        return step(
+        let counted = collections?.readings(now).map { step(now, .counted($0)) } ?? []
+        return counted + step(
             now,
             .memory(
                 MemoryReading(
@@ -84,6 +87,23 @@ final class Watch {
 
     func step(_ now: Double, _ event: Observation.Event) -> [Effect] {
         core.step(Observation(time: now, event: event))
+    }
+
+    /// From now on these are counted.
+    func count(_ found: [FoundCollection], of pid: Int32) { collections = CollectionWatch(found, of: pid) }
+
+    /// Since the clock of the history.
+    var collectionCounts: [CollectionCounts] {
+        core.countedCollections.map { reading, points in
+            CollectionCounts(
+                title: reading.title, kind: reading.kind, bytesPerEntry: reading.bytesPerEntry,
+                times: points.map { epoch + $0.time }, counts: points.map(\.value))
+        }
+    }
+
+    /// Of the focus, as far as there is room beside it.
+    var heapRequest: HeapRequest {
+        HeapRequest(pid: focus?.pid ?? pid, ledger: ledgerPath, room: sharedHeadroom)
     }
 
     func refreshMembers() { members.refresh() }
@@ -108,6 +128,7 @@ final class Watch {
     func forget() {
         history.removeAll()
         alerts.removeAll()
+        collections = nil
     }
 
     func add(_ alert: Alert) {

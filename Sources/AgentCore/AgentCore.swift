@@ -37,6 +37,8 @@ public struct AgentCore: Sendable {
     /// It ended well while a snapshot was being written, which may not have read the ledger yet.
     private var discardsLater = false
     private var notified: [EventKind: Double] = [:]
+    private var surveys = SurveySchedule()
+    private var collections = CollectionTrends()
 
     public init(policy: Policy) { self.policy = policy }
 
@@ -54,6 +56,10 @@ public struct AgentCore: Sendable {
         case .memory(let reading): return judge(reading, now)
         case .captured(let path): return captured(path, now)
         case .captureFailed: return captureFailed(now)
+        case .surveyed:
+            surveys.finish(now)
+            return []
+        case .counted(let readings): return counted(readings, now)
         case .memberEnded(let pid, let path, let wasKilled): return memberEnded(pid, path, wasKilled, now)
         case .ended(let end): return ended(end, now)
         }
@@ -89,6 +95,10 @@ public struct AgentCore: Sendable {
             effects.append(.capture(trigger, situation(trigger)))
         }
         effects += growthNotice(now)
+        if policy.countsCollections, isAmple, surveys.isDue(now) {
+            surveys.begin(now)
+            effects.append(.survey)
+        }
         if isAmple, let path = snapshots.takeUnresolved() { effects.append(.symbolize(path: path)) }
         return effects
     }
@@ -113,6 +123,8 @@ public struct AgentCore: Sendable {
         ending = nil
         discardsLater = false
         snapshots = SnapshotState()
+        surveys = SurveySchedule()
+        collections = CollectionTrends()
     }
 
     private static var newHorizons: [RecentTroughs] { [4, 32, 256].map(RecentTroughs.init) }
@@ -125,8 +137,8 @@ public struct AgentCore: Sendable {
         var judged = estimateGrowth(baseline.points)
         if !looksLikeLeak(judged, now), let late = lateGrowth(now) { judged = late }
         growth = judged
-        suspectedSince = looksLikeLeak(judged, now) ? suspectedSince ?? growingTime(judged, now) : nil
-        isLeaking = suspectedSince.map { growingTime(judged, now) >= 2 * $0 } ?? false
+        suspectedSince = looksLikeLeak(judged, now) ? suspectedSince ?? judged.risingTime(until: now) : nil
+        isLeaking = suspectedSince.map { judged.risingTime(until: now) >= 2 * $0 } ?? false
     }
 
     /// Growth of the last while that is new: it leads above whatever the baseline was before, as a daily rise does not.
@@ -134,15 +146,11 @@ public struct AgentCore: Sendable {
         for troughs in horizons.reversed() {
             let growth = estimateGrowth(troughs.points)
             guard looksLikeLeak(growth, now), let last = troughs.points.last else { continue }
-            let onset = now - growingTime(growth, now)
+            let onset = now - growth.risingTime(until: now)
             let before = baseline.points.prefix { $0.time <= onset }.map(\.value).max() ?? 0
-            if last.value - before >= growth.perSecond * growingTime(growth, now) / 2 { return growth }
+            if last.value - before >= growth.perSecond * growth.risingTime(until: now) / 2 { return growth }
         }
         return nil
-    }
-
-    private func growingTime(_ growth: Growth, _ now: Double) -> Double {
-        growth.onset.map { min(growth.span, now - $0) } ?? growth.span
     }
 
     // MARK: Judging
@@ -164,7 +172,7 @@ public struct AgentCore: Sendable {
     /// Growth that is steady, certain and large enough to matter.
     private func looksLikeLeak(_ growth: Growth, _ now: Double) -> Bool {
         guard growth.pattern == .linear, growth.low > 0 else { return false }
-        let added = growth.perSecond * growingTime(growth, now)
+        let added = growth.perSecond * growth.risingTime(until: now)
         return added >= (occupancy.map { $0.limit * policy.materialShare } ?? policy.materialBytes)
     }
 
@@ -220,6 +228,19 @@ public struct AgentCore: Sendable {
         guard !snapshots.isRunning else { return [] }
         return notify(.growth, situation(nil), now)
     }
+
+    /// The fastest of the collections that rise all the time and have come to be worth telling.
+    private mutating func counted(_ readings: [CollectionReading], _ now: Double) -> [Effect] {
+        collections.add(readings, now)
+        let material = occupancy.map { $0.limit * policy.materialShare } ?? policy.materialBytes
+        guard let rising = collections.fastest(adding: material, now) else { return [] }
+        var situation = situation(nil)
+        situation.collection = rising
+        return notify(.collection, situation, now)
+    }
+
+    /// What was counted so far, for a snapshot.
+    public var countedCollections: [(reading: CollectionReading, points: [Point])] { collections.all }
 
     private mutating func notify(_ kind: EventKind, _ situation: Situation, _ now: Double) -> [Effect] {
         if let last = notified[kind], now - last < policy.alertCooldown { return [] }

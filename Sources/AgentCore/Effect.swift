@@ -6,6 +6,8 @@ public enum Effect: Sendable, Equatable {
     case capture(Trigger, Situation)
     /// Tell people. The path is of the newest snapshot, if there is one.
     case notify(EventKind, Situation, snapshot: String?)
+    /// Look for large collections, whose entries can then be counted; answer with `surveyed`.
+    case survey
     /// There is time and memory now to resolve the symbols of this snapshot.
     case symbolize(path: String)
     /// The process ended well: nobody will ask for its ledger.
@@ -23,7 +25,7 @@ public enum Trigger: String, Sendable, Codable {
 
 /// What people can be told. The raw value names the event to hooks.
 public enum EventKind: String, Sendable, Codable, CaseIterable {
-    case growth, snapshot, killed
+    case growth, collection, snapshot, killed
 }
 
 /// The figures a decision rests on.
@@ -37,6 +39,8 @@ public struct Situation: Sendable, Equatable {
     public var growth: Growth?
     /// The cgroup's OOM killer was at work.
     public var isOutOfMemory: Bool
+    /// The collection it is about.
+    public var collection: RisingCount?
     /// The process it is about, where that is another one of the service than the watched one.
     public var member: Int32?
 

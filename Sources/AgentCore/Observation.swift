@@ -9,6 +9,10 @@ public struct Observation: Sendable, Equatable {
         /// The snapshot that `Effect.capture` asked for is durable at `path`.
         case captured(path: String)
         case captureFailed
+        /// What `Effect.survey` asked for is done, or has failed.
+        case surveyed
+        /// The counts of all collections that are known.
+        case counted([CollectionReading])
         /// Another process of the same service is gone; `snapshot` holds what it left. `wasKilled` is false where
         /// nobody can tell how it ended.
         case memberEnded(pid: Int32, snapshot: String, wasKilled: Bool)

@@ -24,6 +24,8 @@ public struct Policy: Sendable, Equatable {
     /// Share of the limit at which a rising process is snapshotted once to read its heap; nil: not at all. Nearer to the
     /// limit there would not be the memory for it.
     public var heapLevel: Double?
+    /// Find large collections in the heap, and count their entries.
+    public var countsCollections = false
     /// Take a snapshot of an end that was asked for also where nothing grew.
     public var snapshotsAtExit = false
 

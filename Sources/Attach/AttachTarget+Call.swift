@@ -89,8 +89,8 @@ extension AttachTarget {
         }
         func reject(_ why: String) throws(SystemError) -> Injection? {
             reasons.add(thread.id, why)
-            // The program is not to see that its wait was interrupted.
-            if stopped.rax == UInt64(bitPattern: -4), home.rip != stopped.rip { try thread.set(home) }
+            // The program is not to see that its wait was interrupted, unless it was by more than us.
+            if !thread.hasPendingSignal, stopped.rax == UInt64(bitPattern: -4), home.rip != stopped.rip { try thread.set(home) }
             return nil
         }
         if case .unsafe(let why) = SafePlace.judge(

@@ -72,20 +72,21 @@ struct AttachTarget {
             throw refuse("is being traced by process \(tracer)\(name): end that first")
         }
         if fields["Kthread"] == "1" || fields["VmSize"] == nil { throw refuse("is a thread of the kernel") }
-        if fields["Seccomp"] == "1" { throw refuse("is in seccomp's strict mode, which would kill it") }
         if fields["x86_Thread_features"]?.contains("shstk") == true {
             throw refuse("has a shadow stack, which attaching cannot keep right: start it by `heaptide run`")
         }
-        try checkSandbox(pid, fields)
+        try checkSandbox(pid, parent: fields["PPid"] ?? "0")
     }
 
-    /// A container's filter holds for all that run in it, a sandbox of the program's own is one more: it may kill for a
-    /// system call that opens a file.
-    private static func checkSandbox(_ pid: Int32, _ fields: [Substring: Substring]) throws(AttachError) {
-        func filters(_ fields: [Substring: Substring]?) -> Int { fields?["Seccomp_filters"].flatMap { Int($0) } ?? 0 }
-        let parent = fields["PPid"].map { statusFields("/proc/\($0)/status") } ?? nil
-        let usual = max(filters(statusFields("/proc/self/status")), filters(parent), 1)
-        if filters(fields) > usual {
+    /// A container's filter holds for all that run in it, a sandbox of the program's own is one more, which a thread may have
+    /// for itself: it may kill for a system call that opens a file.
+    private static func checkSandbox(_ pid: Int32, parent: Substring) throws(AttachError) {
+        let most = threads(of: pid).compactMap { statusFields("/proc/\(pid)/task/\($0)/status") }
+            .map(systemCallFilters).max() ?? 0
+        let isElsewhere = linkTarget("/proc/\(pid)/ns/mnt") != linkTarget("/proc/self/ns/mnt")
+        let inherited = statusFields("/proc/\(parent)/status").map(systemCallFilters) ?? 0
+        let usual = max(ownSystemCallFilters(), inherited, isElsewhere ? 1 : 0)
+        if most == .max || most > usual {
             throw AttachError(
                 .unsafe,
                 "process \(pid) has locked itself into a sandbox (seccomp), which might kill it for opening the probe: "

@@ -78,7 +78,7 @@ public struct Attachment: Sendable {
             throw AttachError(.unsafe, "process \(pid): no module of it defines malloc and free as dynamic symbols")
         case .busy:
             throw AttachError(.wrongState, "process \(pid): a thread is still in the probe of the last time: try again")
-        case .wrongLife, nil: throw AttachError(.wrongState, "process \(pid): somebody else attached it meanwhile")
+        case .wrongLife, .loaderBusy, nil: throw AttachError(.wrongState, "process \(pid): somebody else attached it meanwhile")
         }
     }
 
@@ -95,6 +95,9 @@ public struct Attachment: Sendable {
                 .wrongState, "process \(pid) was started with the probe (LD_PRELOAD), which stays for its whole life")
         }
         let answer = try control(target, ProbeRequest(command: .detach))
+        if answer.result == .loaderBusy {
+            throw AttachError(.noSafePlace, "process \(pid): its dynamic linker is kept busy: try again")
+        }
         // Busy: it is inert, though a halted thread keeps the ledger mapped.
         guard answer.result == .done || answer.result == .busy else {
             throw AttachError(.wrongState, "process \(pid): somebody else detached it meanwhile")

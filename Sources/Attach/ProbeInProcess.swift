@@ -8,7 +8,7 @@ struct ProbeInProcess {
     let control: UInt64
     let life: Life
 
-    private static let noteType: UInt64 = 1
+    private static let noteType: UInt64 = 2
 
     /// nil where there is no probe.
     static func find(in target: AttachTarget) throws(AttachError) -> ProbeInProcess? {
@@ -35,7 +35,7 @@ struct ProbeRequest {
     }
     enum Result: UInt64 {
         case done = 1
-        case noAllocator, wrongLife, busy, noLedger
+        case noAllocator, wrongLife, busy, noLedger, loaderBusy
     }
 
     static let placeCapacity = 4096

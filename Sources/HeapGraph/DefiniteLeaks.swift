@@ -21,6 +21,29 @@ extension HeapGraph {
         return leaks
     }
 
+    /// The nodes on a shortest way from `head` back to it, `head` first. Empty where there is none by way of the first
+    /// `limit` nodes that it leads to.
+    public func cycle(through head: UInt32, limit: Int) -> [UInt32] {
+        var previous: [UInt32: UInt32] = [:]
+        var found: ContiguousArray = [head]
+        var next = 0
+        while next < found.count, found.count <= limit {
+            let node = found[next]
+            next += 1
+            for target in targets(of: node) {
+                if target == head { return way(from: head, to: node, previous) }
+                if previous.updateValue(previous[target] ?? node, forKey: target) == nil { found.append(target) }
+            }
+        }
+        return []
+    }
+
+    private func way(from head: UInt32, to last: UInt32, _ previous: [UInt32: UInt32]) -> [UInt32] {
+        var way = [last]
+        while let node = way.last, node != head, let before = previous[node] { way.append(before) }
+        return way.reversed()
+    }
+
     /// Adds what `head` leads to; true where something of it leads back.
     private func cover(from head: UInt32, _ covered: inout NodeSet) -> Bool {
         var isCycle = false

@@ -54,14 +54,14 @@ public struct DominatorTree: Sendable {
         return counts
     }
 
-    /// Of each node the root that alone holds it; the origin where several do, `unreachable` where none does.
-    /// Complexity: O(nodes).
+    /// Of each node the root that alone holds it; where several do, the uppermost node that holds it alone, which may be
+    /// itself; `unreachable` where none does. Complexity: O(nodes).
     public func holders() -> ContiguousArray<UInt32> {
         var holders = dominators
         // A node's dominator comes before it.
         for node in order where node < firstRoot {
             let above = dominators[Int(node)]
-            holders[Int(node)] = above >= firstRoot ? above : holders[Int(above)]
+            holders[Int(node)] = above == origin ? node : above >= firstRoot ? above : holders[Int(above)]
         }
         return holders
     }

@@ -14,6 +14,20 @@ public struct HeapGraph: Sendable {
     /// The blocks that a block points to; with repetitions.
     public func targets(of node: UInt32) -> ContiguousArray<UInt32>.SubSequence { targets[edges(of: node)] }
 
+    /// Of each of a few nodes the first other node that points to it, where there is one. One pass over the edges.
+    public func sources(of nodes: [UInt32]) -> [UInt32: UInt32] {
+        guard !nodes.isEmpty else { return [:] }
+        var wanted = NodeSet(nodeCount: nodeCount)
+        for node in nodes { wanted.insert(node) }
+        var sources: [UInt32: UInt32] = [:]
+        for source in 0..<UInt32(nodeCount) {
+            for target in targets(of: source) where wanted.contains(target) && target != source && sources[target] == nil {
+                sources[target] = source
+            }
+        }
+        return sources
+    }
+
     /// Without the edges that `isKept` does not want. Costs as much memory again while it is made.
     public func filtered(_ isKept: (_ from: UInt32, _ to: UInt32) -> Bool) -> HeapGraph {
         var builder = Builder(nodes: nodeCount, edges: edgeCount)

@@ -13,6 +13,11 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
     public var roots: [Root]
     public var types: [TypeCount]
     public var leaks: [Leak]
+    public var collections: [Collection]
+    /// The upper part of the tree of who holds whom alone, at most `Object.deepest` steps from a root.
+    public var objects: [Object]
+    /// Nil where there are none.
+    public var texts: Texts?
     /// Whose hands the blocks of each allocation site are in, where a profile was taken at the same time.
     public var holdings: [Holding]
     /// What could not be checked or did not agree, one line each.
@@ -20,8 +25,8 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
 
     public init(
         blockCount: UInt64, bytes: UInt64, sharedBytes: UInt64 = 0, pause: Double = 0, roots: [Root] = [],
-        types: [TypeCount] = [], leaks: [Leak] = [], holdings: [Holding] = [],
-        doubts: [String] = []
+        types: [TypeCount] = [], leaks: [Leak] = [], collections: [Collection] = [], objects: [Object] = [],
+        texts: Texts? = nil, holdings: [Holding] = [], doubts: [String] = []
     ) {
         self.blockCount = blockCount
         self.bytes = bytes
@@ -30,6 +35,9 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
         self.roots = roots
         self.types = types
         self.leaks = leaks
+        self.collections = collections
+        self.objects = objects
+        self.texts = texts
         self.holdings = holdings
         self.doubts = doubts
     }
@@ -76,6 +84,8 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
     public struct Container: Sendable, Equatable, Codable {
         /// `Dictionary`, `std::unordered_map`, …
         public var kind: String
+        /// Of one whose elements' size nothing tells; it is counted in bytes.
+        public static let vectorOfBytes = "std::vector or buffer"
         public var count: UInt64
         /// Elements that it has room for, where it has a limit.
         public var capacity: UInt64?
@@ -84,6 +94,127 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
             self.kind = kind
             self.count = count
             self.capacity = capacity
+        }
+    }
+
+    /// A collection wherever it is: a variable, a part of one, or a part of an object. All of one kind that are the same part
+    /// of objects of one type and in the same hands, such as the arrays in a dictionary, are one entry.
+    public struct Collection: Sendable, Equatable, Codable {
+        /// How many of them there are.
+        public var instances: UInt64
+        /// Of all instances together.
+        public var container: Container
+        /// Of a vector; nil where it is not known, and `count` is bytes.
+        public var elementSize: UInt64?
+        /// Of its storage, where that tells its elements' types.
+        public var type: String?
+        /// Type of the object that it is a part of; nil where it is a variable's.
+        public var owner: String?
+        /// Index into `HeapSurvey.roots` of the one that holds it alone; nil: several do, or it is not in the list.
+        public var root: Int?
+        public var retainedBytes: UInt64
+        public var retainedCount: UInt64
+        /// Room in blocks of its own that no element takes.
+        public var unusedBytes: UInt64
+        /// Where the process keeps it: address of the object, or of the pointer to a storage; of several instances, of some that
+        /// were picked evenly.
+        public var addresses: [UInt64]
+        public static let mostAddresses = 32
+
+        public init(
+            instances: UInt64 = 1, container: Container, elementSize: UInt64? = nil, type: String? = nil, owner: String? = nil, root: Int? = nil,
+            retainedBytes: UInt64, retainedCount: UInt64, unusedBytes: UInt64 = 0, addresses: [UInt64]
+        ) {
+            self.instances = instances
+            self.container = container
+            self.elementSize = elementSize
+            self.type = type
+            self.owner = owner
+            self.root = root
+            self.retainedBytes = retainedBytes
+            self.retainedCount = retainedCount
+            self.unusedBytes = unusedBytes
+            self.addresses = addresses
+        }
+    }
+
+    /// A block and what would be freed if it went.
+    public struct Object: Sendable, Equatable, Codable {
+        /// Steps from a root, beyond which objects are left out: a list is as deep as it is long.
+        public static let deepest = 32
+
+        public enum Holder: Sendable, Hashable, Codable {
+            /// Index into `HeapSurvey.roots`.
+            case root(Int)
+            /// Index into `HeapSurvey.objects`, smaller than the object's own.
+            case object(Int)
+            /// Several roots together, or one that is not in the list.
+            case others
+
+            public var root: Int? { if case .root(let index) = self { index } else { nil } }
+            public var object: Int? { if case .object(let index) = self { index } else { nil } }
+        }
+
+        public var address: UInt64
+        public var type: String
+        public var bytes: UInt64
+        public var retainedBytes: UInt64
+        public var retainedCount: UInt64
+        public var holder: Holder
+        /// Of one that several roots hold together: the largest of them, indices into `HeapSurvey.roots`, and how many there
+        /// are; 0 where that was not looked for.
+        public var owners: [Int]
+        public var ownerCount: Int
+        public static let mostOwners = 8
+
+        public init(
+            address: UInt64, type: String, bytes: UInt64, retainedBytes: UInt64, retainedCount: UInt64,
+            holder: Holder = .others, owners: [Int] = [], ownerCount: Int = 0
+        ) {
+            self.address = address
+            self.type = type
+            self.bytes = bytes
+            self.retainedBytes = retainedBytes
+            self.retainedCount = retainedCount
+            self.holder = holder
+            self.owners = owners
+            self.ownerCount = ownerCount
+        }
+    }
+
+    /// Texts on the heap, as far as they are recognised: Swift's and `std::string`'s.
+    public struct Texts: Sendable, Equatable, Codable {
+        public var count: UInt64
+        public var bytes: UInt64
+        /// That would be saved if each were there once; an estimate where there are many.
+        public var duplicateBytes: UInt64
+        /// Room beyond their ends.
+        public var unusedBytes: UInt64
+        /// Those whose copies take most, at most 8.
+        public var largest: [Copies]
+
+        public struct Copies: Sendable, Equatable, Codable {
+            public var count: UInt64
+            /// Of the text, in bytes.
+            public var length: UInt64
+            /// Type of an object that one of them is a part of; empty where none is.
+            public var owner: String
+
+            public init(count: UInt64, length: UInt64, owner: String) {
+                self.count = count
+                self.length = length
+                self.owner = owner
+            }
+        }
+
+        public init(
+            count: UInt64, bytes: UInt64, duplicateBytes: UInt64, unusedBytes: UInt64, largest: [Copies] = []
+        ) {
+            self.count = count
+            self.bytes = bytes
+            self.duplicateBytes = duplicateBytes
+            self.unusedBytes = unusedBytes
+            self.largest = largest
         }
     }
 
@@ -112,13 +243,18 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
         public var count: UInt64
         /// They hold each other.
         public var isCycle: Bool
+        /// Of one of the cycles, the types on the shortest way around, from this type on; else empty.
+        public var way: [String]
 
-        public init(type: String, heads: UInt64 = 1, bytes: UInt64, count: UInt64, isCycle: Bool) {
+        public init(
+            type: String, heads: UInt64 = 1, bytes: UInt64, count: UInt64, isCycle: Bool, way: [String] = []
+        ) {
             self.type = type
             self.heads = heads
             self.bytes = bytes
             self.count = count
             self.isCycle = isCycle
+            self.way = way
         }
     }
 

@@ -7,39 +7,64 @@ import HeapProfile
 /// unused ends of blocks: one such word would share the whole rest of a chain.
 struct Collections {
     struct Collection {
+        var layout: CollectionLayout
+        var count: UInt64
+        var capacity: UInt64?
+        /// Of a vector, whose count and capacity are bytes; nil where it is not known.
+        var elementSize: UInt64?
+        /// Of the object; of one with a storage, of the pointer to that, or of the storage where nothing points to it.
         var address: UInt64
-        var size: UInt64
         /// The block that the object lies in; nil for a variable.
         var home: UInt32?
-        var container: HeapSurvey.Container
+        /// The one block that it consists of, where it is of that kind.
+        var storage: UInt32?
+
+        /// Of the object.
+        var size: UInt64 { storage == nil ? UInt64(layout.wordCount) * 8 : 8 }
     }
 
     private(set) var all: [Collection] = []
     /// Of each block the number of its collection, counted from 1; empty where there are none.
     private var owners: ContiguousArray<UInt32> = []
 
+    static let none = Collections()
+    private init() {}
+
     /// Of two that claim one block the first has it, and the other is none.
     init(
         _ candidates: [CollectionCandidate], _ index: BlockIndex, _ graph: HeapGraph,
         _ firstWords: ContiguousArray<UInt64>
     ) {
-        for candidate in candidates {
-            let nodes: [UInt32]?
-            let container: HeapSurvey.Container
-            switch candidate.kind {
-            case .hashTable:
-                nodes = Self.nodes(ofHashTable: candidate, index, firstWords)
-                container = .init(
-                    kind: "std::unordered_map or set", count: candidate.words[3], capacity: candidate.words[1])
-            case .tree:
-                nodes = Self.nodes(ofTree: candidate, index, graph)
-                container = .init(kind: "std::map or set", count: candidate.words[5])
-            }
-            guard let nodes, claim(nodes, of: index.blocks.count) else { continue }
+        let structure = CollectionStructure(index: index, graph: graph, firstWords: firstWords)
+        // A list that seems to begin in the midst of a tree's object must not take its nodes.
+        for candidate in candidates.sorted(by: { $0.layout.wordCount > $1.layout.wordCount }) {
+            guard let container = candidate.layout.container(candidate.words),
+                let nodes = structure.nodes(of: candidate), claim(nodes, of: index.blocks.count)
+            else { continue }
             all.append(
                 Collection(
-                    address: candidate.address, size: UInt64(candidate.words.count) * 8, home: candidate.home,
-                    container: container))
+                    layout: candidate.layout, count: container.count, capacity: container.capacity,
+                    address: candidate.address, home: candidate.home))
+        }
+    }
+
+    mutating func add(_ vectors: [FoundVector], elementSizes: [UInt64: UInt64]) {
+        for vector in vectors {
+            all.append(
+                Collection(
+                    layout: .vector, count: vector.bytes, capacity: vector.room,
+                    elementSize: elementSizes[vector.address], address: vector.address, home: vector.home,
+                    storage: vector.block))
+        }
+    }
+
+    mutating func add(_ storages: Storages, _ index: BlockIndex) {
+        for storage in storages.all {
+            let address = storage.field == 0 ? index.blocks[Int(storage.block)].address : storage.field
+            all.append(
+                Collection(
+                    layout: storage.layout, count: storage.count, capacity: storage.capacity, address: address,
+                    home: storage.home, storage: storage.block))
         }
     }
 
@@ -50,66 +75,15 @@ struct Collections {
         return true
     }
 
-    // MARK: Structure
-
-    /// One chain by their first words, as long as the table says, and the buckets.
-    private static func nodes(
-        ofHashTable candidate: CollectionCandidate, _ index: BlockIndex, _ firstWords: ContiguousArray<UInt64>
-    ) -> [UInt32]? {
-        let words = candidate.words
-        var nodes: [UInt32] = []
-        if let buckets = index.block(startingAt: words[0]) {
-            guard index.blocks[Int(buckets)].size / 8 >= words[1] else { return nil }
-            nodes.append(buckets)
-        } else if words[0] != candidate.address + 48 {
-            return nil
-        }
-        var node = words[2]
-        for _ in 0..<words[3] {
-            guard let block = index.block(startingAt: node) else { return nil }
-            nodes.append(block)
-            node = firstWords[Int(block)]
-        }
-        return node == 0 ? nodes : nil
-    }
-
-    /// All blocks of one size that the root leads to through such blocks: as many as the tree says. glibc gives a chunk out
-    /// with the 16 bytes behind it where they are too few for another one.
-    private static func nodes(
-        ofTree candidate: CollectionCandidate, _ index: BlockIndex, _ graph: HeapGraph
-    ) -> [UInt32]? {
-        guard let root = index.block(startingAt: candidate.words[2]) else { return nil }
-        let size = index.blocks[Int(root)].size
-        for sizes in [size...size, size...size + 16, size - min(16, size)...size] {
-            if let nodes = nodes(from: root, count: Int(candidate.words[5]), sizes, index, graph) { return nodes }
-        }
-        return nil
-    }
-
-    private static func nodes(
-        from root: UInt32, count: Int, _ sizes: ClosedRange<UInt64>, _ index: BlockIndex, _ graph: HeapGraph
-    ) -> [UInt32]? {
-        var nodes = [root]
-        var known: Set = [root]
-        var next = 0
-        while next < nodes.count {
-            for target in graph.targets(of: nodes[next])
-            where sizes.contains(index.blocks[Int(target)].size) && known.insert(target).inserted {
-                nodes.append(target)
-                if nodes.count > count { return nil }
-            }
-            next += 1
-        }
-        return nodes.count == count ? nodes : nil
-    }
-
     // MARK: Who may lead to a node
 
-    /// The graph without what only seems to lead into a collection.
-    func contracted(_ graph: HeapGraph) -> HeapGraph {
-        guard !owners.isEmpty else { return graph }
+    /// The graph without what only seems to lead into a collection, and without the edges of `weak` nodes.
+    func contracted(_ graph: HeapGraph, weak: NodeSet) -> HeapGraph {
+        let hasWeak = weak.count > 0
+        guard !owners.isEmpty || hasWeak else { return graph }
         return graph.filtered { from, to in
-            let owner = owners[Int(to)]
+            if hasWeak, weak.contains(from) { return false }
+            let owner = owners.isEmpty ? 0 : owners[Int(to)]
             return owner == 0 || owners[Int(from)] == owner || all[Int(owner) - 1].home == from
         }
     }
@@ -126,17 +100,132 @@ struct Collections {
     }
 
     /// A variable that is or contains it, or a word within it that no symbol names.
-    private func isIn(_ collection: Collection, _ root: HeapRoot) -> Bool {
+    func isIn(_ collection: Collection, _ root: HeapRoot) -> Bool {
         guard collection.home == nil else { return false }
         let object = collection.address..<collection.address + collection.size
         return object.contains(root.address)
             || (root.address..<root.address + max(1, root.size)).contains(collection.address)
     }
 
-    /// The largest that the root is, contains or points to the object of.
-    func largest(of root: HeapRoot) -> HeapSurvey.Container? {
-        let targets = Set(root.targets)
-        return all.filter { isIn($0, root) || $0.home.map(targets.contains) == true }.map(\.container)
-            .max { $0.count < $1.count }
+    // MARK: What they retain
+
+    /// What each retains, and who holds it alone: a root, or the tree's origin.
+    struct Weight {
+        var bytes: UInt64 = 0
+        var count: UInt64 = 0
+        var holder = DominatorTree.unreachable
+    }
+
+    /// Of all, in their order. Complexity: O(blocks).
+    func weights(
+        _ tree: DominatorTree, bytes: ContiguousArray<UInt64>, counts: ContiguousArray<UInt32>,
+        holders: ContiguousArray<UInt32>
+    ) -> [Weight] {
+        var weights = [Weight](repeating: Weight(), count: all.count)
+        func add(_ block: Int, to number: Int) {
+            weights[number].bytes += bytes[block]
+            weights[number].count += UInt64(counts[block])
+            let holder = weights[number].holder
+            weights[number].holder =
+                holder == DominatorTree.unreachable || holder == holders[block] ? holders[block] : tree.origin
+        }
+        for block in owners.indices where owners[block] != 0 {
+            let above = tree.dominators[block]
+            // What hangs on one of its own nodes is in that one's bytes.
+            if above < tree.firstRoot, owners[Int(above)] == owners[block] { continue }
+            add(block, to: Int(owners[block]) - 1)
+        }
+        for (number, collection) in all.enumerated() {
+            if let storage = collection.storage { add(Int(storage), to: number) }
+        }
+        return weights
+    }
+}
+
+/// Whether the blocks of a heap are what a candidate says.
+struct CollectionStructure {
+    let index: BlockIndex
+    let graph: HeapGraph
+    let firstWords: ContiguousArray<UInt64>
+
+    /// The blocks that are nobody else's; nil where it is no collection.
+    func nodes(of candidate: CollectionCandidate) -> [UInt32]? {
+        switch candidate.layout {
+        case .hashTable: nodes(ofHashTable: candidate)
+        case .tree: nodes(ofTree: candidate)
+        case .list: nodes(ofList: candidate)
+        case .rustTable: nodes(ofRustTable: candidate)
+        case .vector, .array, .dictionary, .set: nil
+        }
+    }
+
+    /// One chain by their first words, as long as the table says, and the buckets.
+    private func nodes(ofHashTable candidate: CollectionCandidate) -> [UInt32]? {
+        let words = candidate.words
+        var nodes: [UInt32] = []
+        if let buckets = index.block(startingAt: words[0]) {
+            guard index.blocks[Int(buckets)].size / 8 >= words[1] else { return nil }
+            nodes.append(buckets)
+        } else if words[0] != candidate.address + 48 {
+            return nil
+        }
+        guard let chain = chain(from: words[2], count: words[3]), chain.end == 0 else { return nil }
+        return nodes + chain.nodes
+    }
+
+    /// A ring of as many as it says, closed by the object itself.
+    private func nodes(ofList candidate: CollectionCandidate) -> [UInt32]? {
+        guard let last = index.block(startingAt: candidate.words[1]), firstWords[Int(last)] == candidate.address,
+            let chain = chain(from: candidate.words[0], count: candidate.words[2]), chain.end == candidate.address,
+            chain.nodes.last == last
+        else { return nil }
+        return chain.nodes
+    }
+
+    private func chain(from first: UInt64, count: UInt64) -> (nodes: [UInt32], end: UInt64)? {
+        var nodes: [UInt32] = []
+        var node = first
+        for _ in 0..<count {
+            guard let block = index.block(startingAt: node) else { return nil }
+            nodes.append(block)
+            node = firstWords[Int(block)]
+        }
+        return (nodes, node)
+    }
+
+    /// One block: the elements, growing downwards from the control bytes, those, and sixteen of them again.
+    private func nodes(ofRustTable candidate: CollectionCandidate) -> [UInt32]? {
+        let (control, buckets) = (candidate.words[0], candidate.words[1] + 1)
+        guard let block = index.block(at: control), case let table = index.blocks[Int(block)], control & 15 == 0,
+            control > table.address, control + buckets + 16 <= table.end,
+            table.end - (control + buckets + 16) < 32, buckets < 16 || (control - table.address) % buckets == 0
+        else { return nil }
+        return [block]
+    }
+
+    /// All blocks of one size that the root leads to through such blocks: as many as the tree says. glibc gives a chunk out
+    /// with the 16 bytes behind it where they are too few for another one.
+    private func nodes(ofTree candidate: CollectionCandidate) -> [UInt32]? {
+        guard let root = index.block(startingAt: candidate.words[2]) else { return nil }
+        let size = index.blocks[Int(root)].size
+        for sizes in [size...size, size...size + 16, size - min(16, size)...size] {
+            if let nodes = nodes(from: root, count: Int(candidate.words[5]), sizes) { return nodes }
+        }
+        return nil
+    }
+
+    private func nodes(from root: UInt32, count: Int, _ sizes: ClosedRange<UInt64>) -> [UInt32]? {
+        var nodes = [root]
+        var known: Set = [root]
+        var next = 0
+        while next < nodes.count {
+            for target in graph.targets(of: nodes[next])
+            where sizes.contains(index.blocks[Int(target)].size) && known.insert(target).inserted {
+                nodes.append(target)
+                if nodes.count > count { return nil }
+            }
+            next += 1
+        }
+        return nodes.count == count ? nodes : nil
     }
 }

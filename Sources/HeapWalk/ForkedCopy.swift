@@ -84,11 +84,10 @@ final class ForkedCopy {
     /// A sandbox of its own might kill the thread for the calls; each thread may have one. What this process is in as well
     /// is a container's.
     private static func isUnconfined(_ thread: Int32, of pid: Int32) -> Bool {
-        func filters(_ fields: [Substring: Substring]?) -> Int { fields?["Seccomp_filters"].flatMap { Int($0) } ?? 0 }
-        guard let fields = statusFields("/proc/\(pid)/task/\(thread)/status"), fields["Seccomp"] != "1" else {
+        guard let filters = statusFields("/proc/\(pid)/task/\(thread)/status").map(systemCallFilters) else {
             return false
         }
-        return filters(fields) <= filters(statusFields("/proc/self/status"))
+        return filters == 0 || filters != .max && filters <= ownSystemCallFilters()
     }
 }
 

@@ -7,24 +7,41 @@ struct HeapReading {
     var graph: HeapGraph
     /// Of each block; no longer there once it is contracted.
     var firstWords: ContiguousArray<UInt64>
+    /// Swift's tables for weak references.
+    var weak: NodeSet
     /// Index into `typeNames` of each block.
     var types: ContiguousArray<UInt32>
     var typeNames: [String]
     var roots: [HeapRoot]
-    var collections: [CollectionCandidate]
+    var candidates: [CollectionCandidate]
+    var vectors: [FoundVector]
+    /// Bytes of an element of the vectors at some addresses, from debug information.
+    var elementSizes: [UInt64: UInt64]
+    var storages: Storages
+    /// None before it is contracted.
+    var collections = Collections.none
+    var texts: TextWaste?
     var doubts: [String]
 
     var blocks: ContiguousArray<HeapBlock> { index.blocks }
 
+    var sizes: ContiguousArray<UInt64> {
+        var sizes = ContiguousArray<UInt64>()
+        sizes.reserveCapacity(blocks.count)
+        for block in blocks { sizes.append(block.size) }
+        return sizes
+    }
+
     /// With collections checked, and none of their nodes in anybody else's hands.
     consuming func contracted() -> HeapReading {
-        let found = Collections(collections, index, graph, firstWords)
-        graph = found.contracted(graph)
-        roots = roots.map { root in
-            var contracted = found.contracted(root)
-            contracted.container = found.largest(of: root) ?? root.container
-            return contracted
-        }
+        collections = Collections(candidates, index, graph, firstWords)
+        collections.add(vectors, elementSizes: elementSizes)
+        collections.add(storages, index)
+        graph = collections.contracted(graph, weak: weak)
+        roots = roots.map(collections.contracted)
+        candidates = []
+        vectors = []
+        storages = Storages()
         firstWords = []
         return self
     }
@@ -35,6 +52,8 @@ struct HeapRoot {
     var kind: HeapSurvey.Root.Kind
     /// The symbol; empty where there is none.
     var symbol = ""
+    /// As debug information declares it.
+    var type: String?
     /// Path of the module that it is in; empty for stacks and registers.
     var module = ""
     /// Of the variable, and its size; 0 where no symbol tells.
@@ -44,7 +63,6 @@ struct HeapRoot {
     var thread: Int32?
     /// The blocks that it points to.
     var targets: [UInt32] = []
-    var container: HeapSurvey.Container?
 
     /// Without a name: it only explains what nothing named leads to.
     var isWeak: Bool { kind == .stack || kind == .register || kind == .mapping }

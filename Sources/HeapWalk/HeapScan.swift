@@ -14,18 +14,33 @@ struct HeapScan<Source: MemorySource> {
         self.index = index
     }
 
-    /// The graph, and each block's first word, which tells the type of many. `collections` sees all of it.
-    func graph(_ collections: inout CollectionScan) -> (graph: HeapGraph, firstWords: ContiguousArray<UInt64>) {
-        var builder = HeapGraph.Builder(nodes: index.blocks.count)
-        var firstWords = ContiguousArray<UInt64>()
-        firstWords.reserveCapacity(index.blocks.count)
+    /// What reading all blocks gives.
+    struct Blocks {
+        var graph: HeapGraph
+        /// Each block's first word.
+        var firstWords: ContiguousArray<UInt64> = []
+        /// Each block's type, by its number.
+        var types: ContiguousArray<UInt32> = []
+        /// Blocks through which weak references find their object, and which do not hold it.
+        var weak: NodeSet
+        var storages = Storages()
+    }
+
+    /// `collections` sees all of it.
+    func blocks(_ reader: inout TypeReader, _ collections: inout CollectionScan) -> Blocks {
+        let count = index.blocks.count
+        var builder = HeapGraph.Builder(nodes: count)
+        var blocks = Blocks(graph: HeapGraph.Builder().finish(), weak: NodeSet(nodeCount: count))
+        blocks.firstWords.reserveCapacity(count)
+        blocks.types.reserveCapacity(count)
+        var sideTables: [(block: UInt32, object: UInt64)] = []
         var window = MemoryWindow(memory)
         for node in index.blocks.indices {
             let block = index.blocks[node]
-            var first: UInt64?
+            var head = Head()
             var address = block.address
             window.forEachPiece(of: block.address..<block.address + block.size) { words in
-                first = first ?? words[0]
+                head.add(words)
                 collections.look(at: words, address: address, home: UInt32(node))
                 address += UInt64(words.count) * 8
                 for word in words {
@@ -35,10 +50,44 @@ struct HeapScan<Source: MemorySource> {
                     if target != UInt32(node) || word == block.address { builder.addEdge(to: target) }
                 }
             }
-            firstWords.append(first ?? 0)
             builder.endNode()
+            let type = reader.type(head[0], size: block.size)
+            blocks.firstWords.append(head[0])
+            blocks.types.append(type)
+            if let layout = reader.layouts[Int(type)] {
+                blocks.storages.add(UInt32(node), layout, head, size: block.size)
+            }
+            if type == reader.textType { collections.texts.look(UInt32(node), head, size: block.size) }
+            if let table = sideTable(head[1]) { sideTables.append((table, block.address)) }
         }
-        return (builder.finish(), firstWords)
+        for table in sideTables where blocks.firstWords[Int(table.block)] == table.object {
+            blocks.weak.insert(table.block)
+        }
+        blocks.graph = builder.finish()
+        return blocks
+    }
+
+    /// The words with which a block begins, 0 where it has fewer.
+    private struct Head: RandomAccessCollection {
+        private var words: InlineArray<4, UInt64> = [0, 0, 0, 0]
+        private var known = 0
+
+        var startIndex: Int { 0 }
+        var endIndex: Int { 4 }
+        subscript(index: Int) -> UInt64 { words[index] }
+
+        mutating func add(_ piece: UnsafeBufferPointer<UInt64>) {
+            for word in piece.prefix(4 - known) {
+                words[known] = word
+                known += 1
+            }
+        }
+    }
+
+    /// Of a Swift object's reference counts, which are in a table beside it once there is a weak reference
+    /// (stdlib/public/SwiftShims/RefCount.h: the two highest bits are set, the others are its address shifted by 3).
+    private func sideTable(_ counts: UInt64) -> UInt32? {
+        counts >> 62 == 3 ? index.block(startingAt: (counts & ~(3 << 62)) << 3) : nil
     }
 
     /// Collections that lie outside of the heap.
@@ -52,15 +101,17 @@ struct HeapScan<Source: MemorySource> {
         }
     }
 
-    /// The blocks that the aligned words of `range` point into.
-    func targets(in range: Range<UInt64>) -> [(address: UInt64, block: UInt32)] {
-        var found: [(UInt64, UInt32)] = []
+    /// The aligned words of `range` that point into blocks.
+    func targets(in range: Range<UInt64>) -> [(address: UInt64, word: UInt64, block: UInt32)] {
+        var found: [(UInt64, UInt64, UInt32)] = []
         var address = (range.lowerBound + 7) & ~7
         while address + 8 <= range.upperBound {
             let words = memory.words(address, min(Self.piece, Int((range.upperBound - address) / 8)))
             if words.isEmpty { break }
             for offset in words.indices {
-                if let block = index.block(at: words[offset]) { found.append((address + UInt64(offset) * 8, block)) }
+                if let block = index.block(at: words[offset]) {
+                    found.append((address + UInt64(offset) * 8, words[offset], block))
+                }
             }
             address += UInt64(words.count) * 8
         }

@@ -4,11 +4,13 @@ import RemoteProcess
 
 /// How a process is kept from changing its heap while that is read.
 package enum Freeze: String, Sendable, CaseIterable {
-    /// A copy by fork, where that leaves no trace, else `stop`.
+    /// A copy by fork, where that leaves no trace; else `copy`, where there is room; else `stop`.
     case automatic
     /// A copy by fork, for which it stands still for some 20 ms a GB, also where the first process of its container may keep
-    /// a zombie of it; where it is not possible at all, `stop`.
+    /// a zombie of it; where it is not possible at all, as `automatic`.
     case fork
+    /// It stands still until its memory is copied: about a second a GB. Takes as much memory here.
+    case copy
     /// It stands still: about 2 s a GB and 1 µs a block. Takes no memory of its cgroup.
     case stop
 }
@@ -21,48 +23,43 @@ package enum HeapSnapshotter {
 
     /// The blocks in use, from a moment at which the heap was whole.
     package static func inventory(_ pid: Int32) throws(HeapWalkError) -> HeapInventory {
-        try whole(pid, .stop, notRecorded) { _, inventory in inventory }.result
+        try whole(pid, .stop, 0, notRecorded) { _, inventory in inventory }.result
     }
 
     /// Who holds what.
     ///
     /// - Parameters:
     ///   - freeze: how the process is kept from changing it.
+    ///   - copyRoom: bytes that a copy of its memory may take here.
     ///   - recorded: the blocks of an allocator that is not glibc's, asked for while the process stands still; nil where
     ///     they are not known.
     ///   - samples: blocks that were sampled just before, whose holders are looked up.
     ///   - room: bytes that this may take, about 100 a block; nil: any.
     ///   - symbols: the variables of the module at a path, by address.
     package static func survey(
-        _ pid: Int32, freeze: Freeze = .automatic, recorded: () -> HeapInventory? = notRecorded,
+        _ pid: Int32, freeze: Freeze = .automatic, copyRoom: UInt64 = 0, recorded: () -> HeapInventory? = notRecorded,
         samples: ContiguousArray<LiveSample> = [], room: UInt64? = nil,
         symbols: @escaping (_ path: String) -> [Variable]
     ) throws(HeapWalkError) -> HeapSurvey {
         let known = Self.preloaded(pid, symbols)
-        let (reading, pause) = try whole(pid, freeze, recorded) { (frozen, inventory) throws(HeapWalkError) in
+        let (reading, pause) = try whole(pid, freeze, copyRoom, recorded) { (frozen, inventory) throws(HeapWalkError) in
             let (memory, map) = (frozen.memory, frozen.map)
             try Self.check(inventory.blocks.count, room)
             let scan = HeapScan(memory, BlockIndex(inventory.blocks))
             var collections = CollectionScan(scan.index)
-            let (graph, firstWords) = scan.graph(&collections)
             var reader = TypeReader(memory, map)
-            var types = ContiguousArray<UInt32>()
-            types.reserveCapacity(firstWords.count)
-            for block in firstWords.indices {
-                types.append(reader.type(firstWords[block], size: inventory.blocks[block].size))
+            let blocks = scan.blocks(&reader, &collections)
+            var finder = RootFinder(scan, memory, map, inventory, collections, blocks.storages) {
+                known[$0] ?? symbols($0)
             }
-            var finder = RootFinder(scan, memory, map, inventory, collections) { known[$0] ?? symbols($0) }
             finder.find(frozen.threads, of: pid)
-            let containers = ContainerReader(
-                memory: memory, index: scan.index, types: types, typeNames: reader.names)
-            let roots = finder.roots.map { root in
-                var root = root
-                root.container = containers.container(of: root)
-                return root
-            }
+            finder.storages.findFields(blocks.graph, scan.index, memory)
             return HeapReading(
-                index: scan.index, graph: graph, firstWords: firstWords, types: types, typeNames: reader.names,
-                roots: roots, collections: finder.collections.candidates,
+                index: scan.index, graph: blocks.graph, firstWords: blocks.firstWords, weak: blocks.weak,
+                types: blocks.types, typeNames: reader.names, roots: finder.roots,
+                candidates: finder.collections.candidates, vectors: finder.collections.vectors,
+                elementSizes: finder.elementSizes, storages: finder.storages,
+                texts: finder.collections.texts.waste(scan.index, memory),
                 doubts: inventory.doubts + Self.doubts(unread: finder.unread))
         }
         return HeapSurvey(reading.contracted(), samples: samples, pause: pause)
@@ -108,7 +105,7 @@ package enum HeapSnapshotter {
     /// `body` while the process or a copy of it stands still and its heap is whole, and the seconds for which the process
     /// stood, failed tries included.
     private static func whole<Value>(
-        _ pid: Int32, _ freeze: Freeze, _ recorded: () -> HeapInventory?,
+        _ pid: Int32, _ freeze: Freeze, _ copyRoom: UInt64, _ recorded: () -> HeapInventory?,
         _ body: (Frozen, HeapInventory) throws(HeapWalkError) -> Value
     ) throws(HeapWalkError) -> (result: Value, pause: Double) {
         let memory = RemoteMemory(pid: pid)
@@ -128,7 +125,7 @@ package enum HeapSnapshotter {
         var freeze = freeze
         for _ in 0..<tries {
             let start = ContinuousClock.now
-            let mayFork = freeze != .stop
+            let mayFork = freeze == .fork || freeze == .automatic
             let stopped = try StoppedProcess(pid)
             let outcome = Result<Value, HeapWalkError> { () throws(HeapWalkError) in
                 guard let map = MemoryMap(of: pid) else { throw failure }
@@ -136,16 +133,24 @@ package enum HeapSnapshotter {
                 var known = isGlibcs ? nil : recorded()
                 known?.addHeaps(map)
                 var frozen = Frozen(memory: memory, map: map, threads: stopped.states)
-                let copy = freeze == .stop ? nil : ForkedCopy(of: stopped, memory, map, insists: freeze == .fork)
-                if let copy {
+                func goOn(_ memory: RemoteMemory) {
                     stopped.letGo()
                     pause += start.duration(to: .now)
-                    frozen.memory = RemoteMemory(pid: copy.pid)
+                    frozen.memory = memory
                 }
-                defer { if copy == nil { pause += start.duration(to: .now) } }
-                return try withExtendedLifetime(copy) { () throws(HeapWalkError) in
+                let fork = mayFork ? ForkedCopy(of: stopped, memory, map, insists: freeze == .fork) : nil
+                if let fork {
+                    goOn(RemoteMemory(pid: fork.pid))
+                } else if freeze != .stop {
+                    // Copying takes long: not of a heap that somebody is changing just now.
+                    if known == nil { known = try GlibcHeap(memory, map, version: version).inventory() }
+                    if let kept = MemoryCopy(of: memory, map, most: copyRoom) { goOn(RemoteMemory(pid: pid, kept: kept)) }
+                }
+                let stands = frozen.memory.pid == pid && !frozen.memory.isKept
+                defer { if stands { pause += start.duration(to: .now) } }
+                return try withExtendedLifetime(fork) { () throws(HeapWalkError) in
                     // Of one that was killed meanwhile parts are missing, whatever came of it.
-                    defer { if let copy, !copy.isAlive { freeze = .stop } }
+                    defer { if let fork, !fork.isAlive { freeze = .stop } }
                     if let known { return try body(frozen, known) }
                     return try body(frozen, GlibcHeap(frozen.memory, map, version: version).inventory())
                 }

@@ -5,6 +5,8 @@ import RemoteProcess
 extension HeapSurvey {
     /// Entries that are kept of each list.
     private static let longest = 1000
+    /// Of those that several roots hold, the largest, whose owners are looked for.
+    private static let mostShared = 64
 
     /// Dominators, retained sizes and leaks of what was read. Needs nothing of the process any more.
     ///
@@ -14,32 +16,60 @@ extension HeapSurvey {
         let sampled = samples.compactMap { sample in
             reading.blocks.index(startingAt: sample.address).map { (site: sample.site, bytes: sample.bytes, block: $0) }
         }
-        var sizes = ContiguousArray<UInt64>()
-        sizes.reserveCapacity(reading.blocks.count)
-        for block in reading.blocks { sizes.append(block.size) }
+        let (sizes, addresses) = (reading.sizes, AddressList(reading.blocks.lazy.map(\.address)))
         reading.index = BlockIndex([])  // dominators need the room
         let roots = Self.tiers(reading)
         let tree = DominatorTree(reading.graph, roots: roots)
-        let bytes = tree.retained(sizes)
-        let counts = tree.retainedCounts()
+        let weights = Weights(tree, sizes)
         self.init(
             blockCount: UInt64(sizes.count), bytes: sizes.reduce(0, &+), pause: pause, doubts: reading.doubts)
         let held = reading.roots.enumerated().map { number, root in
             (
                 number: number,
                 root: Root(
-                    root, retainedBytes: bytes[sizes.count + number],
-                    retainedCount: UInt64(counts[sizes.count + number]))
+                    root, retainedBytes: weights.bytes[sizes.count + number],
+                    retainedCount: UInt64(weights.counts[sizes.count + number]))
             )
         }
-        sharedBytes = bytes[Int(tree.origin)] - held.reduce(0) { $0 + $1.root.retainedBytes }
+        sharedBytes = weights.bytes[Int(tree.origin)] - held.reduce(0) { $0 + $1.root.retainedBytes }
         let listed = Self.largest(held.filter { $0.root.retainedBytes > 0 && !$0.root.isProbes }) {
             $0.root.retainedBytes
         }
         self.roots = listed.map(\.root)
-        holdings = Self.holdings(sampled, tree, listed: listed.map(\.number))
-        types = Self.types(reading, sizes, bytes, tree)
+        let places = Dictionary(
+            uniqueKeysWithValues: listed.enumerated().map { (tree.firstRoot + UInt32($0.element.number), $0.offset) })
+        let holders = tree.holders()
+        holdings = Self.holdings(sampled, holders, places)
+        collections = Self.collections(reading, tree, weights, holders, places, addresses, sizes)
+        for collection in collections {
+            guard let root = collection.root, collection.instances == 1, self.roots[root].container == nil else {
+                continue
+            }
+            self.roots[root].container = collection.container
+        }
+        let objects = Self.objects(sizes.count, tree, weights)
+        self.objects = objects.map { node in
+            Object(
+                address: addresses[Int(node)], type: reading.typeNames[Int(reading.types[Int(node)])],
+                bytes: sizes[Int(node)], retainedBytes: weights.bytes[Int(node)],
+                retainedCount: UInt64(weights.counts[Int(node)]))
+        }
+        findHolders(of: objects, tree, places)
+        findOwners(of: objects, reading, SharedOwners(reading.graph, roots: roots, tree, holders: holders), places)
+        types = Self.types(reading, sizes, weights.bytes, tree)
+        texts = Self.texts(reading)
         leaks = Self.leaks(reading, reading.graph.reachable(from: roots), sizes)
+    }
+
+    /// What each node and root retains.
+    private struct Weights {
+        let bytes: ContiguousArray<UInt64>
+        let counts: ContiguousArray<UInt32>
+
+        init(_ tree: DominatorTree, _ sizes: ContiguousArray<UInt64>) {
+            bytes = tree.retained(sizes)
+            counts = tree.retainedCounts()
+        }
     }
 
     private static func largest<Element>(_ elements: [Element], by size: (Element) -> UInt64) -> [Element] {
@@ -60,21 +90,76 @@ extension HeapSurvey {
     }
 
     private static func holdings(
-        _ sampled: [(site: Int32, bytes: Double, block: Int)], _ tree: DominatorTree, listed: [Int]
+        _ sampled: [(site: Int32, bytes: Double, block: Int)], _ holders: ContiguousArray<UInt32>,
+        _ places: [UInt32: Int]
     ) -> [Holding] {
-        guard !sampled.isEmpty else { return [] }
-        let holders = tree.holders()
-        let places = Dictionary(uniqueKeysWithValues: listed.enumerated().map { ($0.element, $0.offset) })
         var sums: [Int32: [Holding.Holder: Double]] = [:]
         for sample in sampled {
             let holder: Holding.Holder =
                 holders[sample.block] == DominatorTree.unreachable
-                ? .nothing
-                : places[Int(holders[sample.block]) - Int(tree.firstRoot)].map(Holding.Holder.root) ?? .others
+                ? .nothing : places[holders[sample.block]].map(Holding.Holder.root) ?? .others
             sums[sample.site, default: [:]][holder, default: 0] += sample.bytes
         }
         return sums.sorted { $0.key < $1.key }.flatMap { site, holders in
             holders.map { Holding(site: Int(site), holder: $0.key, bytes: $0.value) }.sorted { $0.bytes > $1.bytes }
+        }
+    }
+
+    private static func collections(
+        _ reading: HeapReading, _ tree: DominatorTree, _ weights: Weights, _ holders: ContiguousArray<UInt32>,
+        _ places: [UInt32: Int], _ addresses: AddressList, _ sizes: ContiguousArray<UInt64>
+    ) -> [Collection] {
+        let found = reading.collections
+        let weighed = found.weights(tree, bytes: weights.bytes, counts: weights.counts, holders: holders)
+        var groups: [CollectionGroup.Key: CollectionGroup] = [:]
+        for (number, weight) in weighed.enumerated() where weight.bytes > 0 {
+            let key = CollectionGroup.Key(found.all[number], number, reading, holder: places[weight.holder], addresses)
+            groups[key, default: CollectionGroup()].add(
+                found.all[number], weight, size: found.all[number].storage.map { sizes[Int($0)] })
+        }
+        return largest(Array(groups)) { $0.value.bytes }.map { key, group in group.collection(key, reading.typeNames) }
+    }
+
+    /// Those that retain a thousandth of the heap or more, as deep as one wants to read.
+    private static func objects(_ count: Int, _ tree: DominatorTree, _ weights: Weights) -> [UInt32] {
+        let least = max(1, weights.bytes[Int(tree.origin)] / 1000)
+        var depths = ContiguousArray<UInt8>(repeating: 0, count: count)
+        var chosen: [UInt32] = []
+        for node in tree.order where node < tree.firstRoot {
+            let above = tree.dominators[Int(node)]
+            depths[Int(node)] = above < tree.firstRoot ? min(depths[Int(above)], 254) + 1 : 1
+            if Int(depths[Int(node)]) <= Object.deepest, weights.bytes[Int(node)] >= least { chosen.append(node) }
+        }
+        // Of those that retain as much, one that holds the other comes first, as it does in the order.
+        return chosen.enumerated().sorted {
+            let (a, b) = (weights.bytes[Int($0.element)], weights.bytes[Int($1.element)])
+            return (a, $1.offset) > (b, $0.offset)
+        }.prefix(longest).map(\.element)
+    }
+
+    private mutating func findHolders(of nodes: [UInt32], _ tree: DominatorTree, _ places: [UInt32: Int]) {
+        let numbers = Dictionary(uniqueKeysWithValues: nodes.enumerated().map { ($0.element, $0.offset) })
+        for (index, node) in nodes.enumerated() {
+            let above = tree.dominators[Int(node)]
+            objects[index].holder =
+                numbers[above].map(Object.Holder.object) ?? places[above].map(Object.Holder.root) ?? .others
+        }
+    }
+
+    /// Of what several roots hold together.
+    private mutating func findOwners(
+        of nodes: [UInt32], _ reading: HeapReading, _ shared: SharedOwners?, _ places: [UInt32: Int]
+    ) {
+        guard let shared else {
+            doubts.append("who holds memory together is not told: too much points from one hand into another")
+            return
+        }
+        for (index, node) in nodes.enumerated().filter({ objects[$0.offset].holder == .others }).prefix(Self.mostShared) {
+            let owners = shared.owners(of: node).filter {
+                !reading.roots[Int($0) - reading.graph.nodeCount].isProbes
+            }
+            objects[index].ownerCount = owners.count
+            objects[index].owners = Array(owners.compactMap { places[$0] }.sorted().prefix(Object.mostOwners))
         }
     }
 
@@ -100,6 +185,25 @@ extension HeapSurvey {
         return largest(counts.filter { $0.count > 0 }) { max($0.retainedBytes, $0.shallowBytes) }
     }
 
+    private static func texts(_ reading: HeapReading) -> Texts? {
+        reading.texts.map { found in
+            let owners = reading.graph.sources(of: found.largest.map(\.block))
+            return Texts(
+                count: found.count, bytes: found.bytes, duplicateBytes: found.duplicateBytes,
+                unusedBytes: found.unusedBytes,
+                largest: found.largest.map { copies in
+                    Texts.Copies(
+                        count: copies.count, length: copies.length,
+                        owner: owners[copies.block].map { reading.typeNames[Int(reading.types[Int($0)])] } ?? "")
+                })
+        }
+    }
+
+    private static func way(around head: UInt32, _ reading: HeapReading) -> [String] {
+        reading.graph.cycle(through: head, limit: 10_000).prefix(Object.deepest)
+            .map { reading.typeNames[Int(reading.types[Int($0)])] }
+    }
+
     /// Those of one type and kind together.
     private static func leaks(_ reading: HeapReading, _ reached: NodeSet, _ sizes: ContiguousArray<UInt64>) -> [Leak] {
         let found = reading.graph.definiteLeaks(reached: reached)
@@ -117,7 +221,8 @@ extension HeapSurvey {
             leaks[
                 Kind(type: type, isCycle: leak.isCycle),
                 default: Leak(
-                    type: reading.typeNames[Int(type)], heads: 0, bytes: 0, count: 0, isCycle: leak.isCycle)
+                    type: reading.typeNames[Int(type)], heads: 0, bytes: 0, count: 0, isCycle: leak.isCycle,
+                    way: leak.isCycle ? way(around: leak.head, reading) : [])
             ].add(bytes: bytes[head], count: UInt64(counts[head]))
         }
         return largest(Array(leaks.values)) { $0.bytes }
@@ -132,13 +237,19 @@ extension HeapSurvey.Leak {
     }
 }
 
+/// What the probe keeps for itself is no business of the program's.
+private func isProbes(_ module: String) -> Bool { fileName(module).hasPrefix("libheaptide-probe") }
+
+extension HeapRoot {
+    fileprivate var isProbes: Bool { HeapWalk.isProbes(module) }
+}
+
 extension HeapSurvey.Root {
-    /// What the probe keeps for itself is no business of the program's.
-    fileprivate var isProbes: Bool { fileName(module).hasPrefix("libheaptide-probe") }
+    fileprivate var isProbes: Bool { HeapWalk.isProbes(module) }
 
     fileprivate init(_ root: HeapRoot, retainedBytes: UInt64, retainedCount: UInt64) {
         self.init(
-            kind: root.kind, name: root.symbol, module: root.module, thread: root.thread, retainedBytes: retainedBytes,
-            retainedCount: retainedCount, container: root.container)
+            kind: root.kind, name: root.symbol, type: root.type, module: root.module, thread: root.thread, retainedBytes: retainedBytes,
+            retainedCount: retainedCount)
     }
 }

@@ -14,19 +14,24 @@ struct RootFinder<Source: MemorySource> {
     private(set) var roots: [HeapRoot] = []
     /// Where variables are.
     private(set) var collections: CollectionScan
+    /// And those that variables point to.
+    var storages: Storages
+    /// Of vectors that are variables, by address.
+    private(set) var elementSizes: [UInt64: UInt64] = [:]
     /// Bytes of mappings that were too large to be read through while the process waits.
     private(set) var unread: UInt64 = 0
     private static var largestMapping: UInt64 { 1 << 30 }
 
     init(
         _ scan: HeapScan<Source>, _ memory: RemoteMemory, _ map: MemoryMap, _ inventory: HeapInventory,
-        _ collections: CollectionScan, symbols: @escaping (_ path: String) -> [Variable]
+        _ collections: CollectionScan, _ storages: Storages, symbols: @escaping (_ path: String) -> [Variable]
     ) {
         self.scan = scan
         self.memory = memory
         self.map = map
         self.inventory = inventory
         self.collections = collections
+        self.storages = storages
         self.symbols = symbols
     }
 
@@ -82,18 +87,20 @@ struct RootFinder<Source: MemorySource> {
 
     /// One root for each variable; words without one are roots of their own.
     private mutating func add(
-        _ found: [(address: UInt64, block: UInt32)], _ symbols: [Variable], bias: UInt64,
+        _ found: [(address: UInt64, word: UInt64, block: UInt32)], _ symbols: [Variable], bias: UInt64,
         _ kind: HeapSurvey.Root.Kind, module: String, thread: Int32? = nil
     ) {
         var last: Variable?
-        for (address, block) in found {
+        for (address, word, block) in found {
+            storages.see(word, at: address, in: nil, to: block, scan.index)
             let symbol = Self.symbol(at: address &- bias, in: symbols)
             if let symbol, symbol == last {
                 roots[roots.count - 1].targets.append(block)
             } else {
+                if let symbol, let size = symbol.elementSize { elementSizes[symbol.start &+ bias] = size }
                 roots.append(
                     HeapRoot(
-                        kind: kind, symbol: symbol?.name ?? "", module: module,
+                        kind: kind, symbol: symbol?.name ?? "", type: symbol?.type, module: module,
                         address: symbol.map { $0.start &+ bias } ?? address, size: symbol?.size ?? 0, thread: thread,
                         targets: [block]))
             }

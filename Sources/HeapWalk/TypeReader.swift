@@ -14,10 +14,21 @@ struct TypeReader {
     private var sizes: [UInt64: UInt32] = [:]
     /// C++ names as `_ZTS…`, Swift's as `App.Tracker.Event`; where nothing tells, the size.
     private(set) var names: [String] = []
+    /// Of the types that are storage objects of collections.
+    private(set) var layouts: [CollectionLayout?] = []
+    /// Number of the type of Swift's texts, once there is one.
+    private(set) var textType: UInt32?
 
     init(_ memory: RemoteMemory, _ map: MemoryMap) {
         self.memory = memory
         self.map = map
+    }
+
+    /// Name of the type that a first word tells, if any.
+    mutating func name(_ word: UInt64) -> String? {
+        let unknown = type(ofSize: 0)
+        let number = type(word, size: 0)
+        return number == unknown ? nil : names[Int(number)]
     }
 
     /// Number of the type of a block, by its first word or else by its size.
@@ -41,6 +52,8 @@ struct TypeReader {
         if let number = numbers[name] { return number }
         numbers[name] = UInt32(names.count)
         names.append(name)
+        layouts.append(CollectionLayout(storageType: name))
+        if name == "Swift.__StringStorage" { textType = UInt32(names.count - 1) }
         return UInt32(names.count - 1)
     }
 
@@ -81,12 +94,46 @@ struct TypeReader {
         guard let kind = memory.word(metadata) else { return nil }
         switch kind {
         case 0: return named(descriptor: memory.word(metadata + 40), metadata)
-        case 0x400: return "Swift closure context or box"
+        case 0x400:
+            let captured = captures(memory.word(metadata + 16))
+            let context = "Swift closure context or box"
+            return captured.isEmpty ? context : "\(context) of \(captured.joined(separator: ", "))"
         case 0x500: return "Swift generic box"
         case 0x501: return "Swift error"
         case 0x502: return "Swift task"
         default: return nil
         }
+    }
+
+    /// The program's own types that a closure captures, by the description of its context (swift/RemoteInspection/Records.h:
+    /// three counts, and a mangled name for each capture, in which 1 and 2 stand before the distance to a type).
+    private func captures(_ description: UInt64?) -> [String] {
+        guard let description, description & 3 == 0, isInFile(description), let head = memory.read(description, 12)
+        else { return [] }
+        let count = min(8, RemoteProcess.number(head, at: 0, size: 4))
+        var names: [String] = []
+        for record in stride(from: description + 12, to: description + 12 + 4 * count, by: 4) {
+            guard let distance = memory.read(record, 4) else { break }
+            names += types(inMangledName: relative(distance, 0, from: record)).filter { !names.contains($0) }
+        }
+        return names
+    }
+
+    private func types(inMangledName address: UInt64) -> [String] {
+        var names: [String] = []
+        var at = address
+        while at < address + 256, isInFile(at), let byte = memory.read(at, 1)?.first, byte != 0 {
+            guard byte < 0x20 else {
+                at += 1
+                continue
+            }
+            if byte < 3, let distance = memory.read(at + 1, 4) {
+                let target = relative(distance, 0, from: at + 1)
+                if let name = descriptor(byte == 1 ? target : memory.word(target)) { names.append(name) }
+            }
+            at += byte < 0x18 ? 5 : 9
+        }
+        return names
     }
 
     /// With the types that a generic class was made for.

@@ -116,6 +116,7 @@ public enum Inspection {
         let origin = contents.profile?.process.startTime ?? contents.history.first?.time ?? 0
         return LeakInput(
             profile: contents.profile, symbols: contents.symbols, heap: contents.heap,
+            counts: contents.counts.map { $0.shifted(by: -origin) },
             memory: contents.history.map { Point(time: $0.time - origin, value: Double($0.anonymousBytes)) },
             usageBytes: process.usageBytes.map { Double($0) }, limitBytes: process.limitBytes.map { Double($0) },
             processName: process.name, ending: ending(of: process), options: options)

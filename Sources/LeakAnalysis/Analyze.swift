@@ -8,7 +8,7 @@ import TimeSeries
 public func analyze(_ input: LeakInput) -> LeakReport {
     let baseline = Baseline(input)
     guard let profile = input.profile, profile.duration > 0, profile.duration < 1e12 else {
-        return LeakReport(input, baseline: baseline, heap: HeapFindings())
+        return LeakReport(input, baseline: baseline, heap: HeapFindings(input))
     }
     let judged = profile.beforeStandstill(input)
     return LeakReport(input, baseline: baseline, heap: HeapFindings(judged, input, baseline: baseline.growth))
@@ -52,10 +52,14 @@ struct HeapFindings {
     var duration = 0.0
     var hasExited = false
     var sampling: SamplingSummary?
+    /// Since the earlier look, where there is one.
+    var holderGrowth: [HolderGrowth]
 
-    init() {}
+    /// Without a profile.
+    init(_ input: LeakInput) { holderGrowth = HolderGrowth.growing(input.heap, since: input.earlier) }
 
     init(_ profile: HeapProfile, _ input: LeakInput, baseline: Growth?) {
+        self.init(input)
         let options = input.options
         duration = profile.duration
         hasExited = profile.process.exited
@@ -68,7 +72,7 @@ struct HeapFindings {
         let context = Context(
             duration: profile.duration, candidatesRate: candidates.reduce(0) { $0 + $1.rate.value },
             liveBytes: groups.reduce(0) { $0 + $1.live.bytes }, baseline: baseline,
-            holderGrowth: HolderGrowth.growing(input.heap, since: input.earlier))
+            holderGrowth: holderGrowth)
         let believed = candidates.map { candidate in
             var candidate = candidate
             candidate.holders = Holder.holders(of: candidate.group, in: input.heap)

@@ -19,7 +19,8 @@ extension Holder {
     private init(_ holder: HeapSurvey.Holding.Holder, share: Double, in heap: HeapSurvey) {
         switch holder {
         case .root(let index) where heap.roots.indices.contains(index):
-            self.init(kind: .root, root: heap.roots[index], share: share)
+            self.init(
+                kind: .root, root: heap.roots[index], way: heap.way(fromRoot: index).map(\.type), share: share)
         case .root, .others: self.init(kind: .others, share: share)
         case .nothing: self.init(kind: .nothing, share: share)
         }
@@ -54,17 +55,8 @@ extension HeapSurvey.Root {
 extension HeapSurvey.Container {
     /// `Dictionary of 75,012 entries, room for 98,304`
     package var text: String {
+        if kind == Self.vectorOfBytes { return "\(kind) of \(Figures.bytes(Double(count)))" }
         let entries = count == 1 ? "1 entry" : "\(Figures.count(Double(count))) entries"
         return "\(kind) of \(entries)" + (capacity.map { ", room for \(Figures.count(Double($0)))" } ?? "")
-    }
-}
-
-extension HolderGrowth {
-    /// `1.2 MiB/s, 8,123 entries a second of 155 B`
-    package var text: String {
-        let rate = Figures.rate(bytesPerSecond)
-        guard let entriesPerSecond, let bytesPerEntry else { return rate }
-        return
-            "\(rate), \(Figures.decimal(entriesPerSecond, places: 1)) entries a second of \(Figures.bytes(bytesPerEntry))"
     }
 }

@@ -9,6 +9,8 @@ public struct LeakInput: Sendable {
     public var heap: HeapSurvey?
     /// An earlier look at the heap of the same process.
     public var earlier: EarlierSurvey?
+    /// Counts of large collections, as the agent took them; times as in `memory`.
+    public var counts: [CollectionCounts]
     /// Bytes of the process or its cgroup over time, in seconds since the start of recording, or any other origin.
     public var memory: [Point]
     /// What is charged against the limit now, and the limit, in bytes.
@@ -21,7 +23,7 @@ public struct LeakInput: Sendable {
 
     public init(
         profile: HeapProfile?, symbols: SymbolTable = SymbolTable(), heap: HeapSurvey? = nil,
-        earlier: EarlierSurvey? = nil, memory: [Point] = [],
+        earlier: EarlierSurvey? = nil, counts: [CollectionCounts] = [], memory: [Point] = [],
         usageBytes: Double? = nil,
         limitBytes: Double? = nil, processName: String? = nil, ending: Ending? = nil, options: AnalysisOptions = .init()
     ) {
@@ -29,6 +31,7 @@ public struct LeakInput: Sendable {
         self.symbols = symbols
         self.heap = heap
         self.earlier = earlier
+        self.counts = counts
         self.memory = memory
         self.usageBytes = usageBytes
         self.limitBytes = limitBytes

@@ -21,6 +21,9 @@ public struct LeakReport: Sendable, Codable, Equatable {
     public var heap: HeapSurvey?
     /// What held more and more since an earlier look, fastest first.
     public var holderGrowth: [HolderGrowth]
+    public var collectionGrowth: [CollectionGrowth]
+    /// Collections whose count the agent saw rise all the time, the fastest first.
+    public var risingCollections: [RisingCollection]
     /// One line for each thing that was cut, dropped or damaged.
     public var warnings: [String]
 
@@ -28,7 +31,7 @@ public struct LeakReport: Sendable, Codable, Equatable {
         verdict: Verdict, growth: GrowthReport, timeToLimitSeconds: Double? = nil, usageBytes: Double? = nil,
         limitBytes: Double? = nil, suspects: [Suspect] = [], healthy: [SiteSummary] = [], process: ProcessSummary,
         sampling: SamplingSummary? = nil, heap: HeapSurvey? = nil, holderGrowth: [HolderGrowth] = [],
-        warnings: [String] = []
+        collectionGrowth: [CollectionGrowth] = [], risingCollections: [RisingCollection] = [], warnings: [String] = []
     ) {
         self.verdict = verdict
         self.growth = growth
@@ -41,6 +44,8 @@ public struct LeakReport: Sendable, Codable, Equatable {
         self.sampling = sampling
         self.heap = heap
         self.holderGrowth = holderGrowth
+        self.collectionGrowth = collectionGrowth
+        self.risingCollections = risingCollections
         self.warnings = warnings
     }
 }
@@ -183,12 +188,15 @@ public struct Holder: Sendable, Codable, Equatable {
 
     public var kind: Kind
     public var root: HeapSurvey.Root?
+    /// Types of the objects between the root and where its memory comes together, from the outside.
+    public var way: [String]
     /// Of the suspect's bytes that were found in the heap, 0…1.
     public var share: Double
 
-    package init(kind: Kind, root: HeapSurvey.Root? = nil, share: Double) {
+    package init(kind: Kind, root: HeapSurvey.Root? = nil, way: [String] = [], share: Double) {
         self.kind = kind
         self.root = root
+        self.way = way
         self.share = share
     }
 }

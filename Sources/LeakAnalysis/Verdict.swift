@@ -19,7 +19,9 @@ extension LeakReport {
             verdict: Verdict(growth: growth, heap: heap, timeToLimit: time), growth: growth, timeToLimitSeconds: time,
             usageBytes: usage, limitBytes: limit, suspects: heap.suspects, healthy: heap.healthy,
             process: process, sampling: heap.sampling, heap: input.heap,
-            holderGrowth: HolderGrowth.growing(input.heap, since: input.earlier),
+            holderGrowth: heap.holderGrowth,
+            collectionGrowth: CollectionGrowth.growing(input.heap, since: input.earlier),
+            risingCollections: RisingCollection.rising(input.counts),
             warnings: losses(input.profile) + (input.heap?.doubts ?? []))
     }
 }

@@ -60,6 +60,12 @@ public struct ProcFS: Sendable {
         return bytes.split(separator: 0, omittingEmptySubsequences: false).map { String(decoding: $0, as: UTF8.self) }
     }
 
+    /// Memory of the whole machine that could be taken without swapping; nil where /proc/meminfo does not tell.
+    public func availableBytes() -> UInt64? {
+        guard case .success(let bytes) = readFile("/proc/meminfo") else { return nil }
+        return KeyedNumbers(bytes)["MemAvailable"]
+    }
+
     /// Identifies the running boot: 32 lower-case hexadecimal digits.
     public func bootID() -> String? {
         guard case .success(let bytes) = readFile("/proc/sys/kernel/random/boot_id") else { return nil }

@@ -42,6 +42,19 @@ package func statusFields(_ path: String) -> [Substring: Substring]? {
     return fields
 }
 
+/// Filters of system calls that a thread has, by its status: more than any number in strict mode, and where the kernel does
+/// not count them (before Linux 5.9).
+package func systemCallFilters(_ status: [Substring: Substring]) -> Int {
+    switch status["Seccomp"] {
+    case nil, "0": 0
+    case "1": .max
+    default: status["Seccomp_filters"].flatMap { Int($0) } ?? .max
+    }
+}
+
+/// Filters that this process has as well: those of a container that it is in.
+package func ownSystemCallFilters() -> Int { statusFields("/proc/self/status").map(systemCallFilters) ?? 0 }
+
 /// The threads of a process, its first one first.
 package func threads(of pid: Int32) -> [Int32] {
     guard let folder = opendir("/proc/\(pid)/task") else { return [] }

@@ -75,17 +75,17 @@ package struct RemoteImage {
         let words = number(head, at: 8, size: 4)
         guard buckets > 0 else { return nil }
         let hash = name.utf8.reduce(UInt32(5381)) { $0 &* 33 &+ UInt32($1) }
-        let bucketTable = table + 16 + words * 8
-        guard let bucket = memory.read(bucketTable + UInt64(hash) % buckets * 4, 4) else { return nil }
+        let bucketTable = table &+ 16 &+ words * 8
+        guard let bucket = memory.read(bucketTable &+ UInt64(hash) % buckets * 4, 4) else { return nil }
         var index = number(bucket, at: 0, size: 4)
-        while index >= first, let link = memory.read(bucketTable + (buckets + index - first) * 4, 4) {
+        while index >= first, let link = memory.read(bucketTable &+ (buckets + index - first) * 4, 4) {
             let other = UInt32(number(link, at: 0, size: 4))
-            if other | 1 == hash | 1, let record = memory.read(symbols + index * 24, 24),
+            if other | 1 == hash | 1, let record = memory.read(symbols &+ index * 24, 24),
                 number(record, at: 6, size: 2) != 0,
-                memory.string(names + number(record, at: 0, size: 4)) == name
+                memory.string(names &+ number(record, at: 0, size: 4)) == name
             {
                 let start = base &+ number(record, at: 8, size: 8)
-                return start..<start &+ min(number(record, at: 16, size: 8), 1 << 32)
+                return start..<max(start, start &+ min(number(record, at: 16, size: 8), 1 << 32))
             }
             if other & 1 == 1 { break }
             index += 1
@@ -100,7 +100,7 @@ package struct RemoteImage {
             let found = code.withUnsafeBytes { code in
                 pattern.withUnsafeBytes { clinux_find(code.baseAddress, code.count, $0.baseAddress, $0.count) }
             }
-            if found >= 0 { return segment.start + UInt64(found) }
+            if found >= 0 { return segment.start &+ UInt64(found) }
         }
         return nil
     }
@@ -117,7 +117,7 @@ package struct RemoteImage {
                 guard description + size <= bytes.count else { break }
                 let name = bytes[(at + 12)..<(at + 12 + nameSize)]
                 if name.elementsEqual(Array(owner.utf8) + [0]), number(bytes, at: at + 8, size: 4) == type {
-                    return (segment.start + UInt64(description), Array(bytes[description..<description + size]))
+                    return (segment.start &+ UInt64(description), Array(bytes[description..<description + size]))
                 }
                 at = description + (size + 3) & ~3
             }

@@ -3,8 +3,15 @@ import CLinux
 /// Reads another process's memory.
 package struct RemoteMemory {
     package let pid: Int32
+    /// Stands in for what is in it.
+    private let kept: MemoryCopy?
 
-    package init(pid: Int32) { self.pid = pid }
+    package init(pid: Int32, kept: MemoryCopy? = nil) {
+        self.pid = pid
+        self.kept = kept
+    }
+
+    package var isKept: Bool { kept != nil }
 
     /// nil where not all of it could be read.
     package func read(_ address: UInt64, _ count: Int) -> [UInt8]? {
@@ -17,6 +24,11 @@ package struct RemoteMemory {
     package func copy(_ address: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
         var done = 0
         while done < buffer.count {
+            let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
+            if let count = kept?.copy(address &+ UInt64(done), into: rest), count > 0 {
+                done += count
+                continue
+            }
             let got = clinux_read_memory(
                 pid, address &+ UInt64(done), buffer.baseAddress.map { $0 + done }, buffer.count - done)
             guard got > 0 else { break }

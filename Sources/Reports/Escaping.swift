@@ -36,6 +36,19 @@ extension LeakReport {
         report.warnings = warnings.map { $0.escaped() }
         report.suspects = suspects.map { $0.escaped() }
         report.heap = heap?.escaped()
+        for index in holderGrowth.indices {
+            report.holderGrowth[index].root.name = holderGrowth[index].root.name.escaped()
+            report.holderGrowth[index].root.type = holderGrowth[index].root.type?.escaped()
+        }
+        for index in collectionGrowth.indices {
+            report.collectionGrowth[index].title = collectionGrowth[index].title.escaped()
+            let kind = collectionGrowth[index].collection.container.kind
+            report.collectionGrowth[index].collection.container.kind = kind.escaped()
+        }
+        for index in risingCollections.indices {
+            report.risingCollections[index].title = risingCollections[index].title.escaped()
+            report.risingCollections[index].kind = risingCollections[index].kind.escaped()
+        }
         for index in healthy.indices {
             report.healthy[index].function = healthy[index].function.escaped()
             report.healthy[index].module = healthy[index].module.escaped()
@@ -55,13 +68,18 @@ extension Suspect {
             suspect.stack[index].module = stack[index].module.escaped()
             suspect.stack[index].file = stack[index].file?.escaped()
         }
+        for index in holders.indices {
+            suspect.holders[index].root?.name = holders[index].root?.name.escaped() ?? ""
+            suspect.holders[index].root?.type = holders[index].root?.type?.escaped()
+            suspect.holders[index].way = holders[index].way.map { $0.escaped() }
+        }
         for index in evidence.indices { suspect.evidence[index].text = evidence[index].text.escaped() }
         return suspect
     }
 }
 
 extension HeapSurvey {
-    fileprivate func escaped() -> HeapSurvey {
+    func escaped() -> HeapSurvey {
         var survey = self
         for index in roots.indices {
             survey.roots[index].name = roots[index].name.escaped()
@@ -70,7 +88,19 @@ extension HeapSurvey {
             survey.roots[index].container?.kind = roots[index].container?.kind.escaped() ?? ""
         }
         for index in types.indices { survey.types[index].name = types[index].name.escaped() }
-        for index in leaks.indices { survey.leaks[index].type = leaks[index].type.escaped() }
+        for index in leaks.indices {
+            survey.leaks[index].type = leaks[index].type.escaped()
+            survey.leaks[index].way = leaks[index].way.map { $0.escaped() }
+        }
+        for index in collections.indices {
+            survey.collections[index].container.kind = collections[index].container.kind.escaped()
+            survey.collections[index].type = collections[index].type?.escaped()
+            survey.collections[index].owner = collections[index].owner?.escaped()
+        }
+        for index in (texts?.largest ?? []).indices {
+            survey.texts?.largest[index].owner = texts?.largest[index].owner.escaped() ?? ""
+        }
+        for index in objects.indices { survey.objects[index].type = objects[index].type.escaped() }
         return survey
     }
 }

@@ -23,7 +23,11 @@ extension LeakReport {
             "roots": .array((heap?.roots ?? []).map(\.json)),
             "types": .array((heap?.types ?? []).map(\.json)),
             "leaks": .array((heap?.leaks ?? []).map(\.json)),
+            "collections": .array((heap?.collections ?? []).map { heap?.json(of: $0) ?? .null }),
+            "objects": .array((heap?.objects ?? []).map(\.json)),
             "holderGrowth": .array(holderGrowth.map(\.json)),
+            "collectionGrowth": .array(collectionGrowth.map { growth in heap?.json(of: growth) ?? .null }),
+            "risingCollections": .array(risingCollections.map(\.json)),
             "warnings": .array(warnings.map(JSONValue.string)),
         ])
     }
@@ -75,6 +79,7 @@ extension Holder {
         .object([
             "kind": .string(kind.rawValue),
             "share": .number(share),
+            "way": .array(way.map(JSONValue.string)),
             "root": root?.json ?? .null,
         ])
     }

@@ -24,6 +24,7 @@ struct TextReport {
         writeSuspects()
         if let heap = report.heap { write(heap) }
         writeHolderGrowth()
+        writeRisingCollections()
         writeHealthy()
         writeSampling()
         writeWarnings()
@@ -131,6 +132,9 @@ struct TextReport {
             detail(
                 index == 0 ? "held by" : "",
                 ["\(holder.name): \(Figures.percent(holder.share))", holder.root?.container?.text])
+            if index == 0, !holder.way.isEmpty {
+                detail("by way of", [holder.way.prefix(6).joined(separator: " → ") + (holder.way.count > 6 ? " → …" : "")])
+            }
         }
     }
 

@@ -14,6 +14,14 @@ struct Columns {
 
     func optionalBits(_ index: Int) throws -> UInt64? { isNull(index) ? nil : try bits(index) }
 
+    /// Of one of so many rows of a table.
+    func optionalIndex(_ index: Int, below count: Int) throws -> Int? {
+        if isNull(index) { return nil }
+        let value: Int = try integer(index)
+        guard (0..<count).contains(value) else { throw damage(index) }
+        return value
+    }
+
     /// A finite number of at least `minimum`.
     func number(_ index: Int, from minimum: Double = 0) throws -> Double {
         guard case .double(let value) = storage(index), value.isFinite, value >= minimum else { throw damage(index) }

@@ -10,7 +10,7 @@
 enum Format {
     /// "HTDE" in the database header's application id.
     static let applicationID: UInt32 = 0x4854_4445
-    static let version: UInt32 = 3
+    static let version: UInt32 = 4
     static let pageSize = 4096
 
     struct Table {
@@ -61,6 +61,13 @@ enum Format {
     static let alert = Table(
         name: "alert",
         columns: "id INTEGER PRIMARY KEY, time REAL NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL")
+    /// Entries of large collections over time: JSON arrays of as many times, since 1970, and counts.
+    static let counts = Table(
+        name: "counts",
+        columns: """
+            id INTEGER PRIMARY KEY, title TEXT NOT NULL, kind TEXT NOT NULL, bytes_per_entry REAL NOT NULL, \
+            times TEXT NOT NULL, counts TEXT NOT NULL
+            """)
     /// Functions at an address, `depth` 0 innermost.
     static let symbol = Table(
         name: "symbol",
@@ -89,7 +96,24 @@ enum Format {
         name: "leak",
         columns: """
             id INTEGER PRIMARY KEY, type TEXT NOT NULL, heads INTEGER NOT NULL, bytes INTEGER NOT NULL, \
-            count INTEGER NOT NULL, is_cycle INTEGER NOT NULL
+            count INTEGER NOT NULL, is_cycle INTEGER NOT NULL, way TEXT NOT NULL
+            """)
+    /// `root` is an id; NULL for several together. `owner` is the type of the object that it is a part of.
+    static let collection = Table(
+        name: "collection",
+        columns: """
+            id INTEGER PRIMARY KEY, instances INTEGER NOT NULL, kind TEXT NOT NULL, element_count INTEGER NOT NULL, \
+            capacity INTEGER, element_size INTEGER, type TEXT, owner TEXT, root INTEGER, retained_bytes INTEGER NOT NULL, \
+            retained_count INTEGER NOT NULL, unused_bytes INTEGER NOT NULL, addresses TEXT NOT NULL
+            """)
+    /// `root` or `above`, an id of this table, is who holds it alone; both NULL where several roots
+    /// do, of which `owners` are the largest.
+    static let object = Table(
+        name: "object",
+        columns: """
+            id INTEGER PRIMARY KEY, address INTEGER NOT NULL, type TEXT NOT NULL, bytes INTEGER NOT NULL, \
+            retained_bytes INTEGER NOT NULL, retained_count INTEGER NOT NULL, root INTEGER, above INTEGER, \
+            owners TEXT NOT NULL, owner_count INTEGER NOT NULL
             """)
     /// `root` is an id, −1 for others together, −2 for nothing.
     static let holding = Table(
@@ -97,7 +121,8 @@ enum Format {
         columns: "id INTEGER PRIMARY KEY, site INTEGER NOT NULL, root INTEGER NOT NULL, bytes REAL NOT NULL")
 
     static let tables = [
-        stage, process, profile, module, address, site, sample, memory, alert, symbol, heap, root, type, leak, holding,
+        stage, process, profile, module, address, site, sample, memory, alert, counts, symbol, heap, root, type, leak, collection,
+        object, holding,
     ]
 }
 
@@ -114,9 +139,12 @@ enum Stage: Int64, CaseIterable {
         case .process: [Format.process]
         case .sites: [Format.profile, Format.module, Format.address, Format.site]
         case .samples: [Format.sample]
-        case .history: [Format.memory, Format.alert]
+        case .history: [Format.memory, Format.alert, Format.counts]
         case .symbols: [Format.symbol]
-        case .heap: [Format.heap, Format.root, Format.type, Format.leak, Format.holding]
+        case .heap:
+            [
+                Format.heap, Format.root, Format.type, Format.leak, Format.collection, Format.object, Format.holding,
+            ]
         case .finished: []
         }
     }

@@ -9,13 +9,14 @@ extension Rows {
         var bytes: UInt64
         var sharedBytes: UInt64
         var pause: Double
+        var texts: HeapSurvey.Texts?
         var doubts: [String]
     }
 
     static func insert(_ heap: HeapSurvey, _ db: Database) throws -> Int {
         let header = HeapHeader(
             blockCount: heap.blockCount, bytes: heap.bytes, sharedBytes: heap.sharedBytes, pause: finite(heap.pause),
-            doubts: heap.doubts)
+            texts: heap.texts, doubts: heap.doubts)
         try db.execute(sql: "INSERT INTO heap VALUES (0, ?)", arguments: [json(header)])
         let roots = try insert(db, into: Format.root, heap.roots) { index, root in
             [
@@ -28,12 +29,27 @@ extension Rows {
             [index, type.name, bits(type.count), bits(type.shallowBytes), bits(type.retainedBytes)]
         }
         let leaks = try insert(db, into: Format.leak, heap.leaks) { index, leak in
-            [index, leak.type, bits(leak.heads), bits(leak.bytes), bits(leak.count), leak.isCycle]
+            [index, leak.type, bits(leak.heads), bits(leak.bytes), bits(leak.count), leak.isCycle, leak.way.joined(separator: "\n")]
+        }
+        let collections = try insert(db, into: Format.collection, heap.collections) { index, collection in
+            [
+                index, bits(collection.instances), collection.container.kind, bits(collection.container.count),
+                collection.container.capacity.map(bits), collection.elementSize.map(bits), collection.type, collection.owner, collection.root,
+                bits(collection.retainedBytes), bits(collection.retainedCount),
+                bits(collection.unusedBytes), list(collection.addresses),
+            ]
+        }
+        let objects = try insert(db, into: Format.object, heap.objects) { index, object in
+            [
+                index, bits(object.address), object.type, bits(object.bytes), bits(object.retainedBytes),
+                bits(object.retainedCount), object.holder.root, object.holder.object,
+                list(object.owners), object.ownerCount,
+            ]
         }
         let holdings = try insert(db, into: Format.holding, heap.holdings) { index, holding in
             [index, holding.site, holding.holder.number, finite(holding.bytes)]
         }
-        return 1 + roots + types + leaks + holdings
+        return 1 + roots + types + leaks + collections + objects + holdings
     }
 
     static func heap(_ db: Database) throws -> HeapSurvey {
@@ -41,7 +57,7 @@ extension Rows {
         guard header.pause.isFinite, header.pause >= 0 else { throw Damage(what: "heap") }
         var heap = HeapSurvey(
             blockCount: header.blockCount, bytes: header.bytes, sharedBytes: header.sharedBytes, pause: header.pause,
-            doubts: header.doubts)
+            texts: header.texts, doubts: header.doubts)
         let columns = """
             kind, name, type, module, thread, retained_bytes, retained_count, container, element_count, capacity
             """
@@ -51,11 +67,14 @@ extension Rows {
                 name: try columns.text(1), count: try columns.bits(2), shallowBytes: try columns.bits(3),
                 retainedBytes: try columns.bits(4))
         }
-        heap.leaks = try table(db, Format.leak, "type, heads, bytes, count, is_cycle") { columns in
+        heap.leaks = try table(db, Format.leak, "type, heads, bytes, count, is_cycle, way") { columns in
             HeapSurvey.Leak(
                 type: try columns.text(1), heads: try columns.bits(2), bytes: try columns.bits(3),
-                count: try columns.bits(4), isCycle: try columns.integer(5, as: Int.self) != 0)
+                count: try columns.bits(4), isCycle: try columns.integer(5, as: Int.self) != 0,
+                way: try columns.text(6).split(separator: "\n").map(String.init))
         }
+        heap.collections = try collections(db, roots: heap.roots.count)
+        heap.objects = try objects(db, roots: heap.roots.count)
         heap.holdings = try table(db, Format.holding, "site, root, bytes") { columns in
             let site = try columns.integer(1, as: Int.self)
             guard site >= 0, let holder = Holder(number: try columns.integer(2), roots: heap.roots.count) else {
@@ -67,6 +86,46 @@ extension Rows {
     }
 
     private typealias Holder = HeapSurvey.Holding.Holder
+
+    private static func collections(_ db: Database, roots: Int) throws -> [HeapSurvey.Collection] {
+        let columns = """
+            instances, kind, element_count, capacity, element_size, type, owner, root, retained_bytes, \
+            retained_count, unused_bytes, addresses
+            """
+        return try table(db, Format.collection, columns) { columns in
+            HeapSurvey.Collection(
+                instances: try columns.bits(1),
+                container: .init(
+                    kind: try columns.text(2), count: try columns.bits(3), capacity: try columns.optionalBits(4)),
+                elementSize: try columns.optionalBits(5),
+                type: try columns.optionalText(6), owner: try columns.optionalText(7),
+                root: try columns.optionalIndex(8, below: roots), retainedBytes: try columns.bits(9),
+                retainedCount: try columns.bits(10),
+                unusedBytes: try columns.bits(11),
+                addresses: try columns.list(12, limit: HeapSurvey.Collection.mostAddresses))
+        }
+    }
+
+    private static func objects(_ db: Database, roots: Int) throws -> [HeapSurvey.Object] {
+        var known = 0
+        let columns = "address, type, bytes, retained_bytes, retained_count, root, above, owners, owner_count"
+        return try table(db, Format.object, columns) { columns in
+            defer { known += 1 }
+            let root = try columns.optionalIndex(6, below: roots)
+            let above = try columns.optionalIndex(7, below: known)
+            let owners: [Int] = try columns.list(8, limit: HeapSurvey.Object.mostOwners)
+            guard root == nil || above == nil, owners.allSatisfy((0..<roots).contains) else {
+                throw Damage(what: "object")
+            }
+            return HeapSurvey.Object(
+                address: try columns.bits(1), type: try columns.text(2), bytes: try columns.bits(3),
+                retainedBytes: try columns.bits(4), retainedCount: try columns.bits(5),
+                holder: root.map(ObjectHolder.root) ?? above.map(ObjectHolder.object) ?? .others,
+                owners: owners, ownerCount: try columns.integer(9))
+        }
+    }
+
+    private typealias ObjectHolder = HeapSurvey.Object.Holder
 
     private static func root(_ columns: Columns) throws -> HeapSurvey.Root {
         guard let kind = HeapSurvey.Root.Kind(rawValue: try columns.text(1)) else { throw Damage(what: "root") }

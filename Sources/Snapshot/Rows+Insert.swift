@@ -79,6 +79,15 @@ enum Rows {
         }
     }
 
+    static func insert(_ counts: [CollectionCounts], _ db: Database) throws -> Int {
+        try insert(db, into: Format.counts, counts) { index, collection in
+            [
+                index, collection.title, collection.kind, finite(collection.bytesPerEntry),
+                list(collection.times.map(finite)), list(collection.counts.map(finite)),
+            ]
+        }
+    }
+
     /// In the order of the key, so that pages are only appended.
     static func insert(_ symbols: SymbolTable, _ db: Database) throws -> Int {
         let addresses = symbols.frames.keys.sorted {
@@ -124,7 +133,7 @@ enum Rows {
 
     static func bits(_ value: UInt64) -> Int64 { Int64(bitPattern: value) }
 
-    private static func list(_ values: [some CustomStringConvertible]) -> String {
+    static func list(_ values: [some CustomStringConvertible]) -> String {
         "[\(values.map(\.description).joined(separator: ","))]"
     }
 

@@ -87,6 +87,19 @@ extension Rows {
         }
     }
 
+    static func counts(_ db: Database) throws -> [CollectionCounts] {
+        try table(db, Format.counts, "title, kind, bytes_per_entry, times, counts") { columns in
+            let times: [Double] = try columns.list(4, limit: 4096)
+            let counts: [Double] = try columns.list(5, limit: 4096)
+            guard times.count == counts.count, (times + counts).allSatisfy(\.isFinite) else {
+                throw Damage(what: "counts")
+            }
+            return CollectionCounts(
+                title: try columns.text(1), kind: try columns.text(2), bytesPerEntry: try columns.number(3),
+                times: times, counts: counts)
+        }
+    }
+
     static func symbols(_ db: Database) throws -> SymbolTable {
         var table = SymbolTable()
         let sql = """

@@ -7,6 +7,8 @@ public struct SnapshotContents: Sendable, Equatable {
     public var profile: HeapProfile?
     public var history: [MemoryPoint]
     public var alerts: [Alert]
+    /// Entries of large collections, as the agent counted them; times since 1970.
+    public var counts: [CollectionCounts]
     public var symbols: SymbolTable
     /// nil where nobody asked for it, or that stage is missing.
     public var heap: HeapSurvey?
@@ -17,12 +19,13 @@ public struct SnapshotContents: Sendable, Equatable {
 
     public init(
         process: ProcessState, profile: HeapProfile? = nil, history: [MemoryPoint] = [], alerts: [Alert] = [],
-        symbols: SymbolTable = SymbolTable(), heap: HeapSurvey? = nil, isPartial: Bool = false, warnings: [String] = []
+        counts: [CollectionCounts] = [], symbols: SymbolTable = SymbolTable(), heap: HeapSurvey? = nil, isPartial: Bool = false, warnings: [String] = []
     ) {
         self.process = process
         self.profile = profile
         self.history = history
         self.alerts = alerts
+        self.counts = counts
         self.symbols = symbols
         self.heap = heap
         self.isPartial = isPartial

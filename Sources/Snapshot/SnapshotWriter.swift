@@ -49,8 +49,12 @@ public struct SnapshotWriter: Sendable {
         try commit(.samples) { db in try Rows.insert(profile.samples, db) }
     }
 
-    public func write(history: [MemoryPoint], alerts: [Alert] = []) throws(SnapshotError) {
-        try commit(.history) { db in try Rows.insert(history, db) + Rows.insert(alerts, db) }
+    public func write(
+        history: [MemoryPoint], alerts: [Alert] = [], counts: [CollectionCounts] = []
+    ) throws(SnapshotError) {
+        try commit(.history) { db in
+            try Rows.insert(history, db) + Rows.insert(alerts, db) + Rows.insert(counts, db)
+        }
     }
 
     public func write(symbols: SymbolTable) throws(SnapshotError) {

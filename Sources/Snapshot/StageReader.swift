@@ -54,9 +54,13 @@ struct StageReader {
         if let samples = try stage(.samples, &missing, { try Rows.samples($0, sites: siteCount) }) {
             contents.profile?.samples = samples
         }
-        if let (history, alerts) = try stage(.history, &missing, { (try Rows.history($0), try Rows.alerts($0)) }) {
-            contents.history = history
-            contents.alerts = alerts
+        let history = try stage(.history, &missing) { db in
+            (memory: try Rows.history(db), alerts: try Rows.alerts(db), counts: try Rows.counts(db))
+        }
+        if let history {
+            contents.history = history.memory
+            contents.alerts = history.alerts
+            contents.counts = history.counts
         }
         contents.symbols = try stage(.symbols, &missing, Rows.symbols) ?? SymbolTable()
         contents.heap = try stage(.heap, &missing, Rows.heap)

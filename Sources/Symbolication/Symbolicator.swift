@@ -56,8 +56,11 @@ public struct Symbolicator: Sendable {
         return resolved
     }
 
-    /// The file with the module's symbol table.
-    func symbolFile(of module: Module) -> ElfFile? { debugFiles.files(of: module).symbols }
+    /// The files with the module's symbol table and with its debug information.
+    func files(of module: Module) -> (symbols: ElfFile?, debug: ElfFile?) {
+        let files = debugFiles.files(of: module)
+        return (files.symbols, files.debug)
+    }
 
     /// Innermost first.
     private func frames(at address: CodeAddress, in module: Module, symbol: String?, location: SourceLocation?)

@@ -3,9 +3,18 @@ public import HeapProfile
 
 extension Symbolicator {
     /// The variables of the module at `path` by address, from its file or its separate debug file; empty where neither
-    /// tells. One pass over the symbol table.
+    /// tells. One pass over the symbol table, and one over the debug information for their types.
     public func variables(of path: String) -> [Variable] {
-        let found = symbolFile(of: Module(path: path))?.variables() ?? []
+        let files = files(of: Module(path: path))
+        var found = files.symbols?.variables() ?? []
+        if let debug = files.debug {
+            let types = VariableTypes(debug, of: Set(found.map(\.place))).declared
+            for index in found.indices {
+                let declared = types[found[index].place]
+                found[index].type = declared?.type
+                found[index].elementSize = declared?.elementSize
+            }
+        }
         return found.sorted { ($0.start, $1.size) < ($1.start, $0.size) }
     }
 }
@@ -27,17 +36,32 @@ extension ElfFile {
     }
 }
 
+extension Variable {
+    fileprivate var place: VariableTypes.Place { .init(address: start, isThreadLocal: isThreadLocal) }
+}
+
 extension HeapSurvey {
     /// With the names that a reader knows variables and types by, and static types where symbols tell them, as Swift's
     /// do.
     public func demangled() -> HeapSurvey {
         var survey = self
         for index in survey.roots.indices where !survey.roots[index].name.isEmpty {
-            survey.roots[index].type = staticType(ofSwift: survey.roots[index].name)
+            survey.roots[index].type = staticType(ofSwift: survey.roots[index].name) ?? survey.roots[index].type
             survey.roots[index].name = demangle(survey.roots[index].name)
         }
         for index in survey.types.indices { survey.types[index].name = typeName(survey.types[index].name) }
-        for index in survey.leaks.indices { survey.leaks[index].type = typeName(survey.leaks[index].type) }
+        for index in survey.leaks.indices {
+            survey.leaks[index].type = typeName(survey.leaks[index].type)
+            survey.leaks[index].way = survey.leaks[index].way.map(typeName)
+        }
+        for index in (texts?.largest ?? []).indices {
+            survey.texts?.largest[index].owner = typeName(texts?.largest[index].owner ?? "")
+        }
+        for index in survey.objects.indices { survey.objects[index].type = typeName(survey.objects[index].type) }
+        for index in survey.collections.indices {
+            survey.collections[index].type = survey.collections[index].type.map(typeName)
+            survey.collections[index].owner = survey.collections[index].owner.map(typeName)
+        }
         return survey
     }
 }

@@ -19,7 +19,7 @@ struct Heaptide: ParsableCommand {
         version: "heaptide \(version)",
         subcommands: [
             Run.self, Attend.self, Attach.self, TellProbe.self, TakeSnapshot.self, Analyze.self, Symbolize.self,
-            Examine.self, Version.self, PerformCapture.self, Post.self,
+            Examine.self, Version.self, PerformCapture.self, FindCollections.self, Post.self,
         ])
 }
 

@@ -11,6 +11,14 @@ struct PerformCapture: ParsableCommand {
     func run() throws { try Capture.perform(request: standardInput()) }
 }
 
+struct FindCollections: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "find-collections", abstract: "Find the collections of the process described on standard input.",
+        shouldDisplay: false)
+
+    func run() throws { try CollectionSearch.perform(request: standardInput()) }
+}
+
 struct Post: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "post", abstract: "Post standard input to a URL.", shouldDisplay: false)

@@ -14,8 +14,9 @@ struct TakeSnapshot: ParsableCommand {
             Example: heaptide snapshot 4711 --output before-deploy.heaptide --heap
 
             With --heap a copy of the process is made by fork, and its heap read: the process stands still for some 20 ms \
-            a GB, and goes on whatever happens to this command. With --freeze stop, or where that is not possible, it \
-            stands still meanwhile, about two seconds a GB. It works for programs with glibc's allocator, also without \
+            a GB, and goes on whatever happens to this command. Where that is not possible, or with --freeze copy, it \
+            stands still until its memory is copied, about a second a GB; where there is no room for that, or with \
+            --freeze stop, until it is read, about two. It works for programs with glibc's allocator, also without \
             the probe; with other allocators where the probe has recorded every allocation (`run --interval 1`).
             """)
 
@@ -28,7 +29,7 @@ struct TakeSnapshot: ParsableCommand {
     @Flag(help: "Also read the heap itself: who holds it, of what types, and what leaked. Needs no probe.")
     var heap = false
 
-    @Option(help: "How the process is kept from changing its heap: fork or stop.")
+    @Option(help: "How the process is kept from changing its heap: fork, copy or stop.")
     var freeze: FreezeMethod?
 
     @Option(help: ArgumentHelp("Limit to judge by, as of `run`.", valueName: "SIZE"))
@@ -75,13 +76,32 @@ struct Analyze: ParsableCommand {
         help: ArgumentHelp("An earlier snapshot of the process to compare with; both with --heap.", valueName: "FILE"))
     var since: String?
 
+    @Option(help: ArgumentHelp("Tell of the variables of this name, or with it in theirs; with --heap.", valueName: "NAME"))
+    var root: String?
+
+    @Option(help: ArgumentHelp("Tell of a type.", valueName: "NAME"))
+    var type: String?
+
+    @Option(help: ArgumentHelp("Tell of the block at an address, and who holds it.", valueName: "ADDRESS"))
+    var object: String?
+
     @Flag(help: "Exit with status 1 if a leak is found.")
     var check = false
 
     @Flag(help: "Show allocator, container and runtime frames too.")
     var allFrames = false
 
+    func validate() throws {
+        guard [root, type, object].compactMap(\.self).count <= 1 else {
+            throw ValidationError("give one of --root, --type and --object")
+        }
+        if let object, Self.address(object) == nil {
+            throw ValidationError("--object \(object) is no address: give one as 0x7f31a8001230")
+        }
+    }
+
     func run() throws {
+        if let question { return try answer(question) }
         var options = AnalysisOptions()
         options.showsFoldedFrames = allFrames
         let report = try Inspection.report(
@@ -91,6 +111,28 @@ struct Analyze: ParsableCommand {
             color: format == .text && color.isOn)
         write(text.hasSuffix("\n") ? text : text + "\n", to: STDOUT_FILENO)
         if check, report.verdict.class == .leak { throw ExitCode(1) }
+    }
+
+    private var question: HeapQuestion? {
+        root.map(HeapQuestion.root) ?? type.map(HeapQuestion.type)
+            ?? object.flatMap(Self.address).map(HeapQuestion.object)
+    }
+
+    private static func address(_ text: String) -> UInt64? {
+        text.hasPrefix("0x") ? UInt64(text.dropFirst(2), radix: 16) : UInt64(text)
+    }
+
+    private func answer(_ question: HeapQuestion) throws {
+        guard let heap = try Inspection.open(file).heap else {
+            throw NothingFound("\(file) does not hold who holds the heap: take the snapshot with --heap")
+        }
+        let text = render(
+            question, in: heap, as: format == .json ? .json : .text, width: terminalWidth(),
+            color: format == .text && color.isOn)
+        guard let text else {
+            throw NothingFound("\(file) has nothing of this name or address: see `heaptide analyze \(file)` for what it has")
+        }
+        write(text, to: STDOUT_FILENO)
     }
 }
 
@@ -145,4 +187,11 @@ struct Examine: ParsableCommand {
         let diagnosis = try Doctor.examine(pid: pid, probe: probe, ledgerFolder: ledgers)
         write(format == .json ? diagnosis.json : diagnosis.text(color: color.isOn), to: STDOUT_FILENO)
     }
+}
+
+/// There is an input, but what was asked for is not in it.
+struct NothingFound: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) { self.description = description }
 }

@@ -36,7 +36,7 @@ def require_programs():
         _cannot(f"no {', '.join(missing)} here: run samples/install-packages.sh --benchmarks")
     unbuilt = [path.name for path in (PROBE, BUILD / "activity-api") if not path.exists()]
     if unbuilt:
-        _cannot(f"no {', '.join(unbuilt)} in {BUILD}: run swift build -c release")
+        _cannot(f"no {', '.join(unbuilt)} in {BUILD}: run swift build -c release --disable-local-rpath")
 
 
 def _cannot(reason):

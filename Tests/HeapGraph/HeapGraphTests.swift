@@ -12,9 +12,9 @@ import Testing
             #expect(tree.retainedCounts().map(UInt64.init) == Array(tree.retained(ones)), "seed \(seed)")
             let holders = tree.holders()
             for node in random.edges.indices {
-                var above = tree.dominators[node]
-                while above < tree.firstRoot { above = tree.dominators[Int(above)] }
-                #expect(holders[node] == above, "seed \(seed)")
+                var (top, above) = (UInt32(node), tree.dominators[node])
+                while above < tree.firstRoot { (top, above) = (above, tree.dominators[Int(above)]) }
+                #expect(holders[node] == (above == tree.origin ? top : above), "seed \(seed)")
             }
             var path: [UInt32] = []
             var entered: [Int] = []
@@ -86,6 +86,56 @@ import Testing
                 #expect(heads.allSatisfy { $0 == leak.head || !led.contains($0) }, "seed \(seed)")
             }
         }
+    }
+
+    /// All roots that lead to a shared node, and no other.
+    @Test func ownersOfWhatIsShared() throws {
+        var shared = 0
+        for seed in 0..<10_000 as Range<UInt64> {
+            let random = RandomGraph(seed: seed)
+            let (graph, roots) = (random.graph, HeapRoots(random.roots))
+            let tree = DominatorTree(graph, roots: roots)
+            let owners = try #require(
+                SharedOwners(graph, roots: roots, tree, holders: tree.holders(), limit: 1000))
+            for node in 0..<tree.firstRoot where tree.dominators[Int(node)] == tree.origin {
+                shared += 1
+                let expected = random.roots.indices.filter {
+                    graph.reachable(from: HeapRoots([random.roots[$0]])).contains(node)
+                }
+                #expect(owners.owners(of: node) == expected.map { tree.firstRoot + UInt32($0) }, "seed \(seed)")
+            }
+        }
+        #expect(shared > 5000)
+    }
+
+    /// A closed way along edges, and no shorter one exists.
+    @Test func cyclesAreTheShortest() {
+        var cycles = 0
+        for seed in 0..<10_000 as Range<UInt64> {
+            let random = RandomGraph(seed: seed)
+            let graph = random.graph
+            for node in 0..<UInt32(graph.nodeCount) {
+                let way = graph.cycle(through: node, limit: 100)
+                var (steps, layer) = (0, Set([node]))
+                repeat {
+                    layer = Set(layer.flatMap { random.edges[Int($0)] })
+                    steps += 1
+                } while !layer.contains(node) && steps <= graph.nodeCount
+                #expect(way.count == (steps <= graph.nodeCount ? steps : 0), "seed \(seed)")
+                guard let last = way.last else { continue }
+                cycles += 1
+                #expect(way.first == node && random.edges[Int(last)].contains(node), "seed \(seed)")
+                #expect(zip(way, way.dropFirst()).allSatisfy { random.edges[Int($0)].contains($1) }, "seed \(seed)")
+            }
+        }
+        #expect(cycles > 10_000)
+        let ring = RandomGraph(edges: [[1], [2], [3], [0]], roots: []).graph
+        #expect(ring.cycle(through: 0, limit: 3) == [] && ring.cycle(through: 0, limit: 4) == [0, 1, 2, 3])
+    }
+
+    @Test func whoPointsToAFew() {
+        let graph = RandomGraph(edges: [[0, 3], [3, 2], [2], [4], []], roots: []).graph
+        #expect(graph.sources(of: [0, 2, 3]) == [2: 1, 3: 0] && graph.sources(of: []).isEmpty)
     }
 
     @Test func nothingAtAll() {

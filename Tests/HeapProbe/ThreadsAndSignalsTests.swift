@@ -99,6 +99,36 @@ import Testing
         #expect(profile.blocks(ofSize: 6209).live == 0)
     }
 
+    /// The same in threads that do nothing but allocate: a handler that comes while its thread is in malloc must not
+    /// allocate itself, but may look at the time, and the probe is interrupted in the midst of its samples.
+    @Test func signalsInTheMidstOfSamples() throws {
+        let profile = try profile(
+            Self.guarded + """
+                static volatile int handled;
+                static void handler(int number) { __sync_fetch_and_add(&handled, 1); }
+                static void *work(void *unused) {
+                    while (handled < 1000) free(malloc(6213));
+                    return NULL;
+                }
+                int main(void) {
+                    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+                    struct itimerval often = {{0, 200}, {0, 200}};
+                    pthread_t threads[3];
+                    sigaction(SIGALRM, &action, NULL);
+                    setitimer(ITIMER_REAL, &often, NULL);
+                    for (int i = 0; i < 3; i++) pthread_create(&threads[i], NULL, work, NULL);
+                    sigset_t alarms;
+                    sigemptyset(&alarms);
+                    sigaddset(&alarms, SIGALRM);
+                    pthread_sigmask(SIG_BLOCK, &alarms, NULL);
+                    for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);
+                    return 0;
+                }
+                """)
+        #expect(profile.blocks(ofSize: 6213).live == 0)
+        #expect(profile.sampling.samplesTaken > 1000 && profile.sampling.samplesDropped == 0)
+    }
+
     /// A handler that leaves by siglongjmp: the interrupted loop allocates nothing, its iterations do.
     @Test func longJumpsOutOfAHandler() throws {
         let profile = try profile(

@@ -90,9 +90,20 @@ private struct CopiedMemory: MemorySource {
                 let inventory = try GlibcHeap(damaged, map, version: version).inventory()
                 let scan = HeapScan(damaged, BlockIndex(inventory.blocks))
                 var collections = CollectionScan(scan.index)
-                let (graph, words) = scan.graph(&collections)
-                let found = Collections(collections.candidates, scan.index, graph, words)
-                #expect(found.contracted(graph).nodeCount == inventory.blocks.count)
+                var reader = TypeReader(memory, map)
+                let blocks = scan.blocks(&reader, &collections)
+                var found = Collections(collections.candidates, scan.index, blocks.graph, blocks.firstWords)
+                // Whatever is no collection is read as one.
+                var storages = Storages()
+                for (number, block) in inventory.blocks.enumerated() {
+                    storages.add(
+                        UInt32(number), [.array, .dictionary, .set][number % 3], damaged.words(block.address, 4),
+                        size: block.size)
+                }
+                storages.findFields(blocks.graph, scan.index, damaged)
+                found.add(storages, scan.index)
+                #expect(
+                    found.contracted(blocks.graph, weak: blocks.weak).nodeCount == inventory.blocks.count)
                 tables += found.all.count
                 read += 1
             } catch {

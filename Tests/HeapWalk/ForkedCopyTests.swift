@@ -56,15 +56,52 @@ import Testing
 
     private func survey(_ program: WatchedProgram, _ freeze: Freeze) throws -> HeapSurvey {
         let symbolicator = Symbolicator()
-        return try HeapSnapshotter.survey(program.pid, freeze: freeze, symbols: symbolicator.variables).demangled()
+        return try HeapSnapshotter.survey(
+            program.pid, freeze: freeze, copyRoom: 1 << 30, symbols: symbolicator.variables).demangled()
     }
 
     @Test func theProcessIsNoneTheWiser() throws {
         let program = try WatchedProgram(Self.busy)
-        for freeze in [Freeze.fork, .fork, .stop, .fork, .fork] {
+        for freeze in [Freeze.fork, .copy, .stop, .copy, .fork] {
             let table = try #require(try survey(program, freeze).roots.first { $0.name == "table" })
             #expect(table.retainedCount == 3000 && table.container?.count == 3000)
         }
+        #expect(program.end() == 0)
+    }
+
+    /// What the program does meanwhile is not in it, pages that nobody touched cost nothing, and a limit is kept.
+    @Test func aCopyStaysAsItWas() throws {
+        let program = try WatchedProgram(
+            """
+            #include <sys/mman.h>
+            static volatile long *room;
+            static void work() {
+                // Between two pages of nobody's, so that no neighbour is joined with it.
+                char *all = (char *)mmap(nullptr, (1 << 30) + 8192, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                room = (long *)(all + 4096);
+                mprotect((void *)room, 1 << 30, PROT_READ | PROT_WRITE);
+                for (int i = 0; i < 1000; i++) room[i * 1024] = i + 1;
+            }
+            void command(char) { for (int i = 0; i < 100000; i++) room[i] = 7; }
+            """)
+        let memory = RemoteMemory(pid: program.pid)
+        let map = try #require(MemoryMap(of: program.pid))
+        let room = try #require(map.mappings.first { $0.end - $0.start == 1 << 30 }).start
+        #expect(MemoryCopy(of: memory, map, most: 1 << 20) == nil)
+        guard let kept = MemoryCopy(of: memory, map, most: 64 << 20) else {
+            Issue.record("it cannot be copied")
+            return
+        }
+        let copy = RemoteMemory(pid: program.pid, kept: kept)
+        try program.say("x")
+        for i in 0..<1000 as Range<UInt64> {
+            #expect(copy.word(room + i * 8192) == i + 1 && memory.word(room + i * 8192) == (i < 98 ? 7 : i + 1))
+        }
+        #expect(copy.word(room + 8) == 0 && memory.word(room + 8) == 7)
+        #expect(copy.read(room + 4096, 8192)?.count == 8192 && copy.word(room + 512 << 20) == 0)
+        // Code is read where it is.
+        let code = try #require(map.images.first).start
+        #expect(copy.read(code, 4096) == memory.read(code, 4096) && copy.word(8) == nil)
         #expect(program.end() == 0)
     }
 

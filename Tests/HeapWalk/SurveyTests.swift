@@ -180,7 +180,6 @@ import Testing
 
     /// Classes, generic storage, collections and a retain cycle, by the Swift runtime's own metadata.
     @Test func swiftPrograms() throws {
-        let folder = TemporaryFolder()
         let source = """
             final class Node { var name = "a name that needs storage \\(Int.random(in: 0..<9))"; var run: (() -> Void)? }
             final class Registry { var byName: [String: Node] = [:]; var tags: Set<String> = [] }
@@ -195,15 +194,10 @@ import Testing
             @inline(never) func leak() { for _ in 0..<30 { let a = Node(), b = Node(); a.run = { b.name += "x" }; b.run = { a.name += "y" } } }
             leak()
             fill()
-            print("ready")
-            fflush(stdout)
+            ready()
             _ = readLine()
             """
-        write(Array(("import Glibc\n" + source).utf8), to: folder.file("main.swift"))
-        let compiler = try #require(findProgram("swiftc"))
-        let built = try run(compiler, ["-O", "-o", folder.file("program"), folder.file("main.swift")])
-        #expect(built.status == 0, "\(built.errors)")
-        let program = try WatchedProgram(running: folder.file("program"))
+        let program = try WatchedProgram(swift: source)
         let survey = try survey(program)
         #expect(survey.roots.first?.name == "static Store.registry" && survey.roots.first?.type == "program.Registry")
         let list = survey.roots.first { $0.name == "static Store.list" }

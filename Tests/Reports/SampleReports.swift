@@ -88,10 +88,34 @@ enum SampleReports {
             .init(name: "40 bytes", count: 1, shallowBytes: 40, retainedBytes: 40),
         ]
         heap.leaks = [
-            .init(type: "Session", heads: 2, bytes: 8192, count: 6, isCycle: true),
+            .init(
+                type: "Session", heads: 2, bytes: 8192, count: 6, isCycle: true,
+                way: ["Session", "Swift closure context or box of Session"]),
             .init(type: "7784 bytes", bytes: 7784, count: 1, isCycle: false),
         ]
+        heap.collections = [
+            .init(
+                container: .init(kind: "Dictionary", count: 75_012, capacity: 98_304),
+                type: "Swift._DictionaryStorage<Swift.String, Swift.Array>", root: 0, retainedBytes: 70_000_000,
+                retainedCount: 80_122, addresses: [0x5000_1230]),
+            .init(
+                instances: 12, container: .init(kind: "std::list", count: 4000), owner: "payments::Ledger", root: 1,
+                retainedBytes: 4_000_000, retainedCount: 4000, addresses: [0x7f00_1238, 0x7f00_2238]),
+        ]
+        heap.objects = [
+            .init(
+                address: 0x7f10_0010, type: "Swift._DictionaryStorage<Swift.String, Swift.Array>", bytes: 4_194_304,
+                retainedBytes: 70_000_000, retainedCount: 80_122, holder: .root(0)),
+            .init(
+                address: 0x7f20_0010, type: "payments::Ledger", bytes: 96, retainedBytes: 4_200_000,
+                retainedCount: 4001, holder: .root(1)),
+        ]
         report.heap = heap
+        report.risingCollections = [
+            RisingCollection(
+                title: "static UserActivityTracker.eventCache : [String : [Event]]", kind: "Dictionary", count: 75_012,
+                entriesPerSecond: 31.25, low: 30.9, high: 31.6, bytesPerEntry: 933, seconds: 2400)
+        ]
         report.suspects = [leak.suspects[0]]
         report.suspects[0].holders = [
             Holder(kind: .root, root: heap.roots[0], share: 0.87), Holder(kind: .nothing, share: 0.12),

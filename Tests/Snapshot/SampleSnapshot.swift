@@ -22,6 +22,12 @@ func sampleContents(sites: Int = 40, samples: Int = 400, seed: UInt64 = 1) -> Sn
         contents.history.append(point)
     }
     contents.heap = sampleHeap()
+    contents.counts = [
+        CollectionCounts(
+            title: "static Tracker.cache : [String : [Event]]", kind: "Dictionary", bytesPerEntry: 155.5,
+            times: [1.7e9, 1.7e9 + 5.25], counts: [100, 131]),
+        CollectionCounts(title: "", kind: "std::list", bytesPerEntry: 0),
+    ]
     contents.alerts = [Alert(time: 1.7e9, kind: "growth", text: "it's growing; DROP TABLE site")]
     let addresses = Set(profile.sites.flatMap(\.stack)).sorted { ($0.module, $0.offset) < ($1.module, $1.offset) }
     for (index, address) in addresses.enumerated() where index % 4 != 0 {
@@ -49,7 +55,24 @@ private func sampleHeap() -> HeapSurvey {
             container: .init(kind: "std::map or set", count: 2)),
     ]
     heap.types = [.init(name: "app::Event; DROP TABLE type", count: 9, shallowBytes: 900, retainedBytes: 9000)]
-    heap.leaks = [.init(type: "Ring", bytes: 2048, count: 2, isCycle: true)]
+    heap.leaks = [.init(type: "Ring", bytes: 2048, count: 2, isCycle: true, way: ["Ring", "a, b"])]
+    heap.collections = [
+        .init(
+            container: .init(kind: "Dictionary", count: 75_012, capacity: 98_304), type: "Swift._DictionaryStorage<A, B>",
+            root: 0, retainedBytes: .max, retainedCount: 9, addresses: [.max, 0]),
+        .init(
+            instances: .max, container: .init(kind: "std::list", count: 3), elementSize: .max, owner: "app::Tracker", retainedBytes: 1,
+            retainedCount: 2, unusedBytes: .max, addresses: []),
+    ]
+    heap.texts = .init(
+        count: 900, bytes: .max, duplicateBytes: 5, unusedBytes: 6,
+        largest: [.init(count: 3, length: 40, owner: "app::Event")])
+    heap.objects = [
+        .init(address: .max, type: "app::Tracker", bytes: 64, retainedBytes: 900, retainedCount: 8, holder: .root(2)),
+        .init(address: 16, type: "40 bytes", bytes: 40, retainedBytes: 800, retainedCount: 7, holder: .object(0)),
+        .init(address: 64, type: "40 bytes", bytes: 40, retainedBytes: 700, retainedCount: 6, holder: .others,
+            owners: [0, 2], ownerCount: 11),
+    ]
     heap.holdings = [
         .init(site: 3, holder: .root(0), bytes: 1e6), .init(site: 3, holder: .others, bytes: 17),
         .init(site: 4, holder: .nothing, bytes: 0.5),
@@ -103,7 +126,7 @@ func writeSnapshot(_ contents: SnapshotContents, to path: String, finishing: Boo
     let writer = try SnapshotWriter(path: path)
     try writer.write(process: contents.process)
     if let profile = contents.profile { try writer.write(profile: profile) }
-    try writer.write(history: contents.history, alerts: contents.alerts)
+    try writer.write(history: contents.history, alerts: contents.alerts, counts: contents.counts)
     try writer.write(symbols: contents.symbols)
     if let heap = contents.heap { try writer.write(heap: heap) }
     if finishing { try writer.finish() }
@@ -135,6 +158,7 @@ func isPart(_ contents: SnapshotContents, of whole: SnapshotContents) -> Bool {
         && contents.profile == (text.contains("the allocation sites") ? nil : profile)
         && contents.history == (text.contains("the memory history") ? [] : whole.history)
         && contents.alerts == (text.contains("the memory history") ? [] : whole.alerts)
+        && contents.counts == (text.contains("the memory history") ? [] : whole.counts)
         && contents.symbols == (text.contains("the symbols") ? SymbolTable() : whole.symbols)
         && (contents.heap == nil || contents.heap == whole.heap)
 }

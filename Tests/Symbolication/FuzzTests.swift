@@ -25,6 +25,7 @@ struct FuzzTests {
         let modules = [Module(path: workshop.file("damaged"))]
         var symbolicator = Symbolicator(debugDirectories: [])
         let table = symbolicator.resolve(addresses, in: modules)
+        #expect(symbolicator.variables(of: modules[0].path).allSatisfy { $0.size > 0 && $0.type?.isEmpty != true })
         for (address, frames) in table.frames {
             #expect(addresses.contains(address))
             #expect(!frames.isEmpty && frames.last?.isInlined == false)

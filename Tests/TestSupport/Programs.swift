@@ -104,4 +104,6 @@ public func compileSwift(_ source: String, flags: [String], in folder: Temporary
 
 public struct CompileError: Error, CustomStringConvertible {
     public var description: String
+
+    public init(description: String) { self.description = description }
 }

@@ -105,8 +105,6 @@ typedef struct hr_stack {
 /* With a workspace, whose frames they are. */
 hr_stack hr_unwind(const hr_caller *caller);
 bool hr_has_unwinder(void);
-/* Bytes of the recorder's tables besides the ledger; libunwind's pools, some 64 KiB, are not in it. */
-uint64_t hr_memory_held(void);
 
 /* async_chain.c */
 /* The frame it was at `back` steps ago, 0 … 3. */
@@ -147,8 +145,12 @@ bool hr_was_left(const hr_caller *caller);
 /* In a forked child: those who had taken one are not there. */
 void hr_workspaces_after_fork(void);
 uint64_t hr_workspaces_size(void); /* bytes */
+/* Bytes of the recorder's tables besides the ledger; libunwind's pools, some 64 KiB, are not in it. */
+uint64_t hr_memory_held(void);
 
-/* recorder.c: this thread's, in this process. */
+/* recorder.c: there is a ledger of this process to write to. */
+bool hr_is_recording(void);
+/* This thread's, in this process. */
 uint32_t hr_thread_id(void);
 
 /* sites.c */

@@ -27,6 +27,8 @@ static inline bool hr_stack_word(uint64_t address, uint64_t *value)
 
 /* Says where the walk may read from now on. True: this stack is the thread's own, and has room for a sample. */
 bool hr_stack_has_room(const hr_caller *caller);
+/* It lies in the thread's own stack, not in a coroutine's or a signal handler's. */
+bool hr_stack_owns(uintptr_t address);
 /* Of the eight bytes that hold `address`. Keeps errno. */
 bool hr_is_readable(const void *address);
 /* The same, asked once for the neighbours of an address. `known_page` begins as UINT64_MAX. */

@@ -111,7 +111,7 @@ def until_the_kill(runs):
             continue
         probe = report["sampling"]["probe"]
         check(
-            probe["p99Nanoseconds"] <= P99_BUDGET or probe["stalled"] > 0,
+            probe["p99Nanoseconds"] <= P99_BUDGET or 0 < probe["stalled"] and probe["p99Nanoseconds"] <= 10 * P99_BUDGET,
             f"reclaim: 99 of 100 samples under {probe['p99Nanoseconds'] / 1000:.1f} µs, the worst {probe['worstNanoseconds'] / 1000:.0f}"
             f" µs, backed off {probe['stalled']} times, {report['suspects'] and function(report['suspects'][0])}",
         )

@@ -1,0 +1,34 @@
+import AgentCore
+import HeapWalk
+
+/// Counts the entries of a process's large collections every five seconds. The process does not stand still for it, and
+/// a collection costs two microseconds.
+struct CollectionWatch {
+    private let found: [FoundCollection]
+    private let pid: Int32
+    private var next = 0.0
+    private static let period = 5.0
+
+    init(_ found: [FoundCollection], of pid: Int32) {
+        self.found = found
+        self.pid = pid
+    }
+
+    /// Nil where it is not time yet. What can no longer be counted is left out.
+    mutating func readings(_ now: Double) -> [CollectionReading]? {
+        guard now >= next else { return nil }
+        next = now + Self.period
+        guard var counter = CollectionCounter(pid) else { return [] }
+        return found.compactMap { collection in
+            let counts = collection.addresses.compactMap {
+                counter.count(
+                    kind: collection.kind, type: collection.type, elementSize: collection.elementSize, at: $0)
+            }
+            guard let first = collection.addresses.first, !counts.isEmpty else { return nil }
+            let mean = counts.reduce(0) { $0 + Double($1) } / Double(counts.count)
+            return CollectionReading(
+                title: collection.title, kind: collection.kind, address: collection.instances == 1 ? first : 0,
+                bytesPerEntry: collection.bytesPerEntry, count: mean * collection.instances)
+        }
+    }
+}

@@ -1,0 +1,62 @@
+import FoundationEssentials
+import Glibc
+import HeapLedger
+import HeapProfile
+import HeapWalk
+import LeakAnalysis
+import LinuxMemory
+import Symbolication
+
+/// How a process is kept from changing its heap while that is read.
+public enum FreezeMethod: String, Codable, Sendable, CaseIterable {
+    case fork, copy, stop
+}
+
+/// What a helper process needs to read a heap, for which the process stands still.
+struct HeapRequest: Codable {
+    var pid: Int32
+    /// The ledger, where there is one: of other allocators than glibc's it tells the blocks.
+    var ledger: String?
+    /// Bytes that this may take; nil: any.
+    var room: UInt64?
+    /// Nil: by fork where that leaves no trace and its cgroup has room for half of it, else by a copy where there is room for
+    /// that.
+    var freeze: FreezeMethod?
+
+    /// Who holds what, with names as people know them.
+    func survey(_ samples: ContiguousArray<LiveSample> = []) throws(HeapWalkError) -> HeapSurvey {
+        let symbolicator = Symbolicator()
+        return try HeapSnapshotter.survey(
+            pid, freeze: method, copyRoom: copyRoom, recorded: recorded, samples: samples, room: room, symbols: symbolicator.variables
+        ).demangled()
+    }
+
+    /// All blocks, where the probe has recorded each.
+    private func recorded() -> HeapInventory? {
+        guard let ledger, let profile = try? LedgerFile(path: ledger).profile(at: Clock.monotonicNanoseconds()),
+            profile.sampling.isExact, !profile.sampling.isAttached, profile.sampling.samplesDropped == 0
+        else { return nil }
+        return HeapInventory(recorded: profile.samples.lazy.map { ($0.address, $0.size) })
+    }
+
+    /// Pages that the process writes to while its copy lives are charged to its cgroup.
+    private var method: Freeze {
+        switch freeze {
+        case .fork?: return .fork
+        case .copy?: return .copy
+        case .stop?: return .stop
+        case nil: break
+        }
+        let files = ProcFS()
+        guard let tightest = ((try? files.cgroup(of: pid)) ?? nil)?.tightest, let memory = try? files.process(pid)
+        else { return .automatic }
+        return tightest.headroomBytes >= memory.anonymousBytes / 2 ? .automatic : .copy
+    }
+
+    /// Half of what is free on the machine, in this process's cgroup, and below the limit that it shares with the process.
+    private var copyRoom: UInt64 {
+        let files = ProcFS()
+        let own = ((try? files.cgroup(of: getpid())) ?? nil)?.tightest?.headroomBytes
+        return ([files.availableBytes(), own, room].compactMap(\.self).min() ?? 0) / 2
+    }
+}

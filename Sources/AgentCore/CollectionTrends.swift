@@ -1,0 +1,87 @@
+import TimeSeries
+
+/// The count of one collection, at one moment.
+public struct CollectionReading: Sendable, Hashable {
+    /// Where it is: the variable that holds it, the type of the object that it is a part of.
+    public var title: String
+    public var kind: String
+    /// In the process; tells two of one title apart. 0 for several that are counted as one.
+    public var address: UInt64
+    /// What it retained for each entry when it was found.
+    public var bytesPerEntry: Double
+    public var count: Double
+
+    public init(title: String, kind: String, address: UInt64, bytesPerEntry: Double, count: Double) {
+        self.title = title
+        self.kind = kind
+        self.address = address
+        self.bytesPerEntry = bytesPerEntry
+        self.count = count
+    }
+}
+
+/// A collection that rises all the time.
+public struct RisingCount: Sendable, Equatable {
+    public var reading: CollectionReading
+    public var entriesPerSecond: Double
+    public var bytesPerSecond: Double { entriesPerSecond * reading.bytesPerEntry }
+}
+
+/// The counts of a service's large collections over any length of time: 1 KiB each.
+struct CollectionTrends: Sendable {
+    private struct Key: Hashable {
+        var title: String
+        var address: UInt64
+    }
+
+    private struct Trend {
+        var reading: CollectionReading
+        var counts = TroughSeries(capacity: 64)
+        /// For how long it had risen when it was first seen to, as long as it has risen ever since.
+        var risenSince: Double?
+    }
+
+    private var trends: [Key: Trend] = [:]
+    private var nextEstimate = 0.0
+
+    /// Forgets what is not among `readings`.
+    mutating func add(_ readings: [CollectionReading], _ now: Double) {
+        var next: [Key: Trend] = [:]
+        for reading in readings where reading.count.isFinite {
+            let key = Key(title: reading.title, address: reading.address)
+            var trend = trends[key] ?? Trend(reading: reading)
+            trend.reading = reading
+            trend.counts.add(Point(time: now, value: reading.count))
+            next[key] = trend
+        }
+        trends = next
+    }
+
+    /// In no particular order.
+    var all: [(reading: CollectionReading, points: [Point])] { trends.values.map { ($0.reading, $0.counts.points) } }
+
+    /// Of those that have added so many bytes and still rise after twice the time in which they were first seen to; judged
+    /// twice a minute.
+    mutating func fastest(adding bytes: Double, _ now: Double) -> RisingCount? {
+        guard now >= nextEstimate else { return nil }
+        nextEstimate = now + 30
+        var fastest: RisingCount?
+        for key in trends.keys {
+            guard let rising = judge(key, adding: bytes, now) else { continue }
+            if rising.bytesPerSecond > fastest?.bytesPerSecond ?? 0 { fastest = rising }
+        }
+        return fastest
+    }
+
+    private mutating func judge(_ key: Key, adding bytes: Double, _ now: Double) -> RisingCount? {
+        guard let trend = trends[key], let growth = risingCount(trend.counts.points) else {
+            trends[key]?.risenSince = nil
+            return nil
+        }
+        let time = growth.risingTime(until: now)
+        let first = trend.risenSince ?? time
+        trends[key]?.risenSince = first
+        let rising = RisingCount(reading: trend.reading, entriesPerSecond: growth.perSecond)
+        return time >= 2 * first && rising.bytesPerSecond * time >= bytes ? rising : nil
+    }
+}

@@ -1,0 +1,46 @@
+import HeapProfile
+import RemoteProcess
+
+/// Counts the entries of collections in a process that runs: a count is one word, which is read whole. Costs two system
+/// calls a collection.
+package struct CollectionCounter {
+    private let memory: RemoteMemory
+    private var types: TypeReader
+
+    /// Nil where the process is gone, or may not be read.
+    package init?(_ pid: Int32) {
+        guard let map = MemoryMap(of: pid), !map.mappings.isEmpty else { return nil }
+        memory = RemoteMemory(pid: pid)
+        types = TypeReader(memory, map)
+    }
+
+    /// - Parameters:
+    ///   - kind: as a survey has it, with the type of the storage or the size of the elements, and the address.
+    ///   - address: of the object, or of the pointer to a Swift collection's storage.
+    ///
+    /// Returns nil where there is no such collection any more.
+    package mutating func count(
+        kind: String, type: String?, elementSize: UInt64? = nil, at address: UInt64
+    ) -> UInt64? {
+        if kind == HeapSurvey.Container.vectorOfBytes { return vector(at: address, elementSize: 1) }
+        guard let layout = CollectionLayout(rawValue: kind) else { return nil }
+        if layout == .vector { return elementSize.flatMap { vector(at: address, elementSize: $0) } }
+        guard layout.isStorage else { return container(layout, at: address)?.count }
+        // An empty collection has a storage of its own kind, which all of them share.
+        guard let storage = memory.word(address), let head = memory.word(storage) else { return nil }
+        guard types.name(head) == type else { return container(layout, at: storage)?.count == 0 ? 0 : nil }
+        return container(layout, at: storage)?.count
+    }
+
+    private func vector(at address: UInt64, elementSize: UInt64) -> UInt64? {
+        let words = memory.words(address, 3)
+        guard words.count == 3, words[0] <= words[1], words[1] <= words[2], words[2] - words[0] < 1 << 44,
+            elementSize > 0, (words[1] - words[0]) % elementSize == 0
+        else { return nil }
+        return (words[1] - words[0]) / elementSize
+    }
+
+    private func container(_ layout: CollectionLayout, at address: UInt64) -> HeapSurvey.Container? {
+        layout.container(memory.words(address, layout.wordCount))
+    }
+}

@@ -1,0 +1,130 @@
+import HeapGraph
+import HeapProfile
+
+/// Texts on the heap: how many there are, and how much of them is there several times. What they say is looked at, and
+/// forgotten at once.
+///
+/// C++'s `std::string` (bits/basic_string.h) is a pointer, a length and, where the text does not fit into the object, a
+/// capacity; Swift's is an object of its own with the length at offset 24 and the text from 32 on
+/// (stdlib/public/core/StringStorage.swift).
+struct TextScan {
+    fileprivate struct Text {
+        var block: UInt32
+        /// Where in the block the text begins, and its bytes.
+        var start: UInt32
+        var length: UInt32
+    }
+
+    fileprivate struct Group {
+        var count: UInt64
+        var text: Text
+    }
+
+    private var texts: [Text] = []
+    private static let mostTexts = 1 << 22
+    private static let mostGroups = 1 << 19
+    private static let mostListed = 8
+    /// libstdc++ keeps shorter ones in the object.
+    private static let shortest: UInt64 = 16
+
+    /// The words of an object in C++ that may be one.
+    mutating func look(_ pointer: UInt64, _ length: UInt64, _ capacity: UInt64, _ index: BlockIndex) {
+        guard let block = index.block(startingAt: pointer), case let room = index.blocks[Int(block)].size, capacity < room,
+            room - capacity <= 32
+        else { return }
+        add(Text(block: block, start: 0, length: UInt32(length)))
+    }
+
+    static func canBe(length: UInt64, capacity: UInt64) -> Bool {
+        capacity >= shortest && capacity < 1 << 32 && length <= capacity && length > 0
+    }
+
+    /// A storage object of Swift's, by the words with which it begins.
+    mutating func look(_ block: UInt32, _ words: some RandomAccessCollection<UInt64>, size: UInt64) {
+        guard let word = words.dropFirst(3).first, case let length = word & 0xffff_ffff_ffff, length > 0, length < 1 << 32,
+            length + 32 <= size
+        else { return }
+        add(Text(block: block, start: 32, length: UInt32(length)))
+    }
+
+    private mutating func add(_ text: Text) {
+        if texts.count < Self.mostTexts { texts.append(text) }
+    }
+
+    /// Reads them all; nil where there are none.
+    func waste(_ index: BlockIndex, _ memory: some MemorySource) -> TextWaste? {
+        guard !texts.isEmpty else { return nil }
+        var groups: [UInt64: Group] = [:]
+        /// Of groups with such a hash all are counted, of others none: each group has the same chance.
+        var mask: UInt64 = 0
+        var waste = TextWaste()
+        var window = MemoryWindow(memory)
+        var last: UInt32?
+        for text in texts.sorted(by: { $0.block < $1.block }) where text.block != last {
+            last = text.block
+            waste.count += 1
+            waste.bytes += index.blocks[Int(text.block)].size
+            waste.unusedBytes += text.unused(index)
+            let hash = Self.hash(text, index, &window)
+            guard hash & mask == 0 else { continue }
+            groups[hash, default: Group(count: 0, text: text)].count += 1
+            guard groups.count > Self.mostGroups else { continue }
+            mask = mask << 1 | 1
+            groups = groups.filter { $0.key & mask == 0 }
+        }
+        let copies = groups.values.filter { $0.count > 1 }
+        waste.duplicateBytes = copies.reduce(0) { $0 + $1.bytes(index) } * (mask + 1)
+        waste.largest = copies.sorted { ($0.bytes(index), $1.text.block) > ($1.bytes(index), $0.text.block) }
+            .prefix(Self.mostListed).map {
+                TextWaste.Copies(block: $0.text.block, count: $0.count, length: UInt64($0.text.length))
+            }
+        return waste
+    }
+
+    /// FNV-1a over words, with the high bits folded down (Fowler, Noll, Vo).
+    private static func hash(_ text: Text, _ index: BlockIndex, _ window: inout MemoryWindow<some MemorySource>) -> UInt64 {
+        var hash = 0xcbf2_9ce4_8422_2325 ^ UInt64(text.length)
+        let start = index.blocks[Int(text.block)].address + UInt64(text.start)
+        let end = start + UInt64(text.length)
+        var left = UInt64(text.length)
+        window.forEachPiece(of: start..<(end + 7) & ~7) { words in
+            for word in words {
+                let kept = left >= 8 ? word : word & (1 << (left * 8) - 1)
+                hash = (hash ^ kept) &* 0x9e37_79b9_7f4a_7c15
+                hash ^= hash >> 32
+                left -= min(8, left)
+            }
+        }
+        return hash
+    }
+}
+
+extension TextScan.Text {
+    fileprivate func unused(_ index: BlockIndex) -> UInt64 {
+        let size = index.blocks[Int(block)].size
+        // What the allocator rounds up is nobody's fault.
+        let used = UInt64(start) + UInt64(length)
+        return size > used + 32 ? size - used : 0
+    }
+}
+
+extension TextScan.Group {
+    /// Of all copies but one.
+    fileprivate func bytes(_ index: BlockIndex) -> UInt64 { (count - 1) * index.blocks[Int(text.block)].size }
+}
+
+/// What `TextScan` found.
+struct TextWaste {
+    struct Copies {
+        /// One of them.
+        var block: UInt32
+        var count: UInt64
+        var length: UInt64
+    }
+
+    var count: UInt64 = 0
+    var bytes: UInt64 = 0
+    var duplicateBytes: UInt64 = 0
+    var unusedBytes: UInt64 = 0
+    var largest: [Copies] = []
+}

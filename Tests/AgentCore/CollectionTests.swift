@@ -1,0 +1,102 @@
+import AgentCore
+import TestSupport
+import Testing
+import TimeSeries
+
+/// Collections that are counted all the time.
+@Suite struct CollectionTests {
+    private static var policy: Policy {
+        var policy = Policy()
+        policy.countsCollections = true
+        return policy
+    }
+
+    private static func reading(_ title: String, _ count: Double) -> CollectionReading {
+        CollectionReading(title: title, kind: "Dictionary", address: 16, bytesPerEntry: 10_000, count: count)
+    }
+
+    /// When each was told, of collections whose count is a function of time.
+    private static func told(for seconds: Double, _ counts: [String: (Double) -> Double]) -> [String: [Double]] {
+        var simulation = Simulation(policy)
+        for step in 0..<Int(seconds / 5) {
+            let time = Double(step) * 5
+            simulation.run(until: time, limit: 4096 * mebibyte) { _ in 100 * mebibyte }
+            simulation.step(.counted(counts.map { reading($0.key, $0.value(time).rounded()) }))
+        }
+        var told: [String: [Double]] = [:]
+        for entry in simulation.log {
+            guard case .notify(.collection, let situation, _) = entry.effect else { continue }
+            told[situation.collection?.reading.title ?? "", default: []].append(entry.time)
+        }
+        return told
+    }
+
+    @Test func whatOnlyGrowsIsToldOnceInACoolDown() throws {
+        let told = Self.told(for: 1500, ["events": { 500 + 40 * $0 }, "slower": { 10 * $0 }])
+        let times = try #require(told["events"])
+        #expect(told.count == 1 && times.count == 2)
+        // Eight counts, and then as long again.
+        #expect(times[0] >= 70 && times[0] <= 240, "\(times)")
+    }
+
+    @Test func tidesFillingCachesAndTablesAreNot() {
+        let told = Self.told(
+            for: 3600,
+            [
+                "sessions": { 5000 + 4000 * ($0.truncatingRemainder(dividingBy: 60) / 60) },
+                "cache": { 20_000 * min(1, $0 / 90) }, "table": { _ in 1e6 },
+                "small": { 100 + 0.01 * $0 },
+            ])
+        #expect(told.isEmpty, "\(told)")
+    }
+
+    /// At 10 seconds, a minute, six, and then every ten minutes.
+    @Test func surveysAreRare() {
+        var simulation = Simulation(Self.policy)
+        var asked: [Double] = []
+        while simulation.time < 3600 {
+            simulation.run(until: simulation.time + 1, limit: 4096 * mebibyte) { _ in 100 * mebibyte }
+            let count = simulation.count(.survey)
+            if count > asked.count {
+                asked.append(simulation.time)
+                simulation.step(.surveyed)
+            }
+        }
+        #expect(asked.count >= 6 && asked.count <= 9, "\(asked)")
+        #expect(asked.prefix(3).map { ($0 / 10).rounded() } == [1, 6, 36], "\(asked)")
+    }
+
+    @Test func aSurveyThatTakesLongIsRarer() {
+        var simulation = Simulation(Self.policy)
+        simulation.run(until: 12, limit: 4096 * mebibyte) { _ in 100 * mebibyte }
+        #expect(simulation.count(.survey) == 1)
+        simulation.run(until: 42, limit: 4096 * mebibyte) { _ in 100 * mebibyte }
+        #expect(simulation.count(.survey) == 1)
+        simulation.step(.surveyed)
+        simulation.run(until: 2900, limit: 4096 * mebibyte) { _ in 100 * mebibyte }
+        #expect(simulation.count(.survey) == 1)
+        simulation.run(until: 3200, limit: 4096 * mebibyte) { _ in 100 * mebibyte }
+        #expect(simulation.count(.survey) == 2)
+    }
+
+    /// Near the limit there would not be the memory for it, and nobody asked for it.
+    @Test func notNearTheLimitAndNotUnasked() {
+        var near = Simulation(Self.policy)
+        near.run(until: 600, limit: 100 * mebibyte) { _ in 70 * mebibyte }
+        #expect(near.count(.survey) == 0)
+        var unasked = Simulation(Policy())
+        unasked.run(until: 600, limit: 4096 * mebibyte) { _ in 70 * mebibyte }
+        #expect(unasked.count(.survey) == 0)
+    }
+
+    /// What was counted goes into the snapshots; what is no longer there does not.
+    @Test func whatIsGoneIsForgotten() {
+        var simulation = Simulation(Self.policy)
+        simulation.step(.counted([Self.reading("a", 1), Self.reading("b", 2)]))
+        simulation.time += 5
+        simulation.step(.counted([Self.reading("b", 3)]))
+        let counted = simulation.core.countedCollections
+        #expect(counted.map(\.reading.title) == ["b"])
+        #expect(counted.first?.points == [Point(time: 0, value: 2), Point(time: 5, value: 3)])
+    }
+}
