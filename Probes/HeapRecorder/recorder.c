@@ -121,9 +121,12 @@ static bool recording(void)
 static void seed_thread(hr_thread *self)
 {
     uint64_t ordinal = HR_ADD(threads, 1) + 1;
-    self->random = hr_configured.seed ? hr_configured.seed * UINT64_C(0x9E3779B97F4A7C15) + ordinal
-                                      : hr_clock() ^ (uint64_t)(uintptr_t)self ^ ordinal << 40;
-    self->random |= 1;
+    uint64_t seed = hr_configured.seed ? hr_configured.seed : hr_clock() ^ (uint64_t)(uintptr_t)self;
+    /* Neighbouring seeds must not give sequences that are alike (Steele, Lea, Flood: SplitMix64, OOPSLA 2014). */
+    uint64_t mixed = seed * UINT64_C(0x9E3779B97F4A7C15) + ordinal * UINT64_C(0xD1342543DE82EF95);
+    mixed = (mixed ^ mixed >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+    mixed = (mixed ^ mixed >> 27) * UINT64_C(0x94D049BB133111EB);
+    self->random = (mixed ^ mixed >> 31) | 1;
 }
 
 /* The configured interval before the first ledger, then the ledger's, which grows with each thinning. */

@@ -40,7 +40,8 @@ public struct CollectionSearch: Codable {
         let found = survey.collections.filter { $0.container.count > 0 }.prefix(most).map { collection in
             FoundCollection(
                 title: survey.title(of: collection), kind: collection.container.kind,
-                instances: Double(collection.instances), elementSize: collection.elementSize, type: collection.type, addresses: collection.addresses,
+                instances: Double(collection.instances), elementSize: collection.elementSize, type: collection.type,
+                addresses: collection.addresses,
                 bytesPerEntry: Double(collection.retainedBytes) / Double(collection.container.count))
         }
         try JSONEncoder().encode(Array(found)).write(to: URL(filePath: search.answer))

@@ -27,7 +27,8 @@ struct HeapRequest: Codable {
     func survey(_ samples: ContiguousArray<LiveSample> = []) throws(HeapWalkError) -> HeapSurvey {
         let symbolicator = Symbolicator()
         return try HeapSnapshotter.survey(
-            pid, freeze: method, copyRoom: copyRoom, recorded: recorded, samples: samples, room: room, symbols: symbolicator.variables
+            pid, freeze: method, copyRoom: copyRoom, recorded: recorded, samples: samples, room: room,
+            symbols: symbolicator.variables
         ).demangled()
     }
 

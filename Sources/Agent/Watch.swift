@@ -73,16 +73,17 @@ final class Watch {
         glance.settle()
         remember(main, others, now)
         let counted = collections?.readings(now).map { step(now, .counted($0)) } ?? []
-        return counted + step(
-            now,
-            .memory(
-                MemoryReading(
-                    process: ProcessKey(pid: pid, startTicks: main.startTicks),
-                    ownBytes: Double(ownBytes([main] + others)),
-                    cgroup: cgroup?.tightest.map {
-                        Occupancy(used: Double($0.unreclaimableBytes), limit: Double($0.limitBytes))
-                    },
-                    oomKills: cgroup?.oomKills)))
+        return counted
+            + step(
+                now,
+                .memory(
+                    MemoryReading(
+                        process: ProcessKey(pid: pid, startTicks: main.startTicks),
+                        ownBytes: Double(ownBytes([main] + others)),
+                        cgroup: cgroup?.tightest.map {
+                            Occupancy(used: Double($0.unreclaimableBytes), limit: Double($0.limitBytes))
+                        },
+                        oomKills: cgroup?.oomKills)))
     }
 
     func step(_ now: Double, _ event: Observation.Event) -> [Effect] {

@@ -90,7 +90,9 @@ extension AttachTarget {
         func reject(_ why: String) throws(SystemError) -> Injection? {
             reasons.add(thread.id, why)
             // The program is not to see that its wait was interrupted, unless it was by more than us.
-            if !thread.hasPendingSignal, stopped.rax == UInt64(bitPattern: -4), home.rip != stopped.rip { try thread.set(home) }
+            if !thread.hasPendingSignal, stopped.rax == UInt64(bitPattern: -4), home.rip != stopped.rip {
+                try thread.set(home)
+            }
             return nil
         }
         if case .unsafe(let why) = SafePlace.judge(

@@ -81,7 +81,8 @@ struct AttachTarget {
     /// A container's filter holds for all that run in it, a sandbox of the program's own is one more, which a thread may have
     /// for itself: it may kill for a system call that opens a file.
     private static func checkSandbox(_ pid: Int32, parent: Substring) throws(AttachError) {
-        let most = threads(of: pid).compactMap { statusFields("/proc/\(pid)/task/\($0)/status") }
+        let most =
+            threads(of: pid).compactMap { statusFields("/proc/\(pid)/task/\($0)/status") }
             .map(systemCallFilters).max() ?? 0
         let isElsewhere = linkTarget("/proc/\(pid)/ns/mnt") != linkTarget("/proc/self/ns/mnt")
         let inherited = statusFields("/proc/\(parent)/status").map(systemCallFilters) ?? 0

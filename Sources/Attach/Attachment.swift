@@ -78,7 +78,8 @@ public struct Attachment: Sendable {
             throw AttachError(.unsafe, "process \(pid): no module of it defines malloc and free as dynamic symbols")
         case .busy:
             throw AttachError(.wrongState, "process \(pid): a thread is still in the probe of the last time: try again")
-        case .wrongLife, .loaderBusy, nil: throw AttachError(.wrongState, "process \(pid): somebody else attached it meanwhile")
+        case .wrongLife, .loaderBusy, nil:
+            throw AttachError(.wrongState, "process \(pid): somebody else attached it meanwhile")
         }
     }
 

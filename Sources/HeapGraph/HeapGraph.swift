@@ -21,7 +21,8 @@ public struct HeapGraph: Sendable {
         for node in nodes { wanted.insert(node) }
         var sources: [UInt32: UInt32] = [:]
         for source in 0..<UInt32(nodeCount) {
-            for target in targets(of: source) where wanted.contains(target) && target != source && sources[target] == nil {
+            for target in targets(of: source)
+            where wanted.contains(target) && target != source && sources[target] == nil {
                 sources[target] = source
             }
         }

@@ -52,7 +52,11 @@ public struct SharedOwners: Sendable {
             while index < pointers.count, pointers[index].target == target {
                 let source = pointers[index].source
                 index += 1
-                if source >= firstRoot { owners.insert(source) } else if seen.insert(source).inserted { waiting.append(source) }
+                if source >= firstRoot {
+                    owners.insert(source)
+                } else if seen.insert(source).inserted {
+                    waiting.append(source)
+                }
             }
         }
         return owners.sorted()

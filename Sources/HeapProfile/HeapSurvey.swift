@@ -122,7 +122,8 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
         public static let mostAddresses = 32
 
         public init(
-            instances: UInt64 = 1, container: Container, elementSize: UInt64? = nil, type: String? = nil, owner: String? = nil, root: Int? = nil,
+            instances: UInt64 = 1, container: Container, elementSize: UInt64? = nil, type: String? = nil,
+            owner: String? = nil, root: Int? = nil,
             retainedBytes: UInt64, retainedCount: UInt64, unusedBytes: UInt64 = 0, addresses: [UInt64]
         ) {
             self.instances = instances

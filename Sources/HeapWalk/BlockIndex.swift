@@ -71,6 +71,9 @@ struct BlockIndex {
 }
 
 extension HeapBlock {
+    /// Nothing is behind `end` but what the allocator rounds up: 16 bytes, and a page where the block is a mapping of its own.
+    func isFilled(to end: UInt64) -> Bool { end <= self.end && self.end - end < (size > 1 << 16 ? 4096 + 32 : 32) }
+
     /// A block of no bytes still has an address of its own.
     package var end: UInt64 { address + max(1, size) }
 }

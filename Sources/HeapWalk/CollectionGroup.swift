@@ -6,8 +6,9 @@ struct CollectionGroup {
         var layout: CollectionLayout
         /// Number of the type of a Swift collection's storage.
         var type: UInt32?
-        /// Number of the type of the object that it is a part of.
+        /// Number of the type of the object that it is a part of, or the collection that it is an element of.
         var owner: UInt32?
+        var outer: CollectionLayout?
         /// Where in that object; of an element of another collection nil.
         var offset: UInt64?
         /// Of a vector's elements, where it is known.
@@ -69,7 +70,8 @@ struct CollectionGroup {
         }
         return HeapSurvey.Collection(
             instances: instances, container: container, elementSize: size,
-            type: key.type.map { typeNames[Int($0)] }, owner: key.owner.map { typeNames[Int($0)] }, root: key.root,
+            type: key.type.map { typeNames[Int($0)] },
+            owner: key.outer?.rawValue ?? key.owner.map { typeNames[Int($0)] }, root: key.root,
             retainedBytes: bytes, retainedCount: blocks, unusedBytes: unusedBytes, addresses: addresses)
     }
 }
@@ -83,8 +85,11 @@ extension CollectionGroup.Key {
         self.init(
             layout: collection.layout,
             type: collection.layout.isStorage ? collection.storage.map(type) : nil,
-            owner: collection.home.map(type), offset: nil, elementSize: collection.elementSize, number: collection.home == nil ? number : nil,
+            owner: collection.home.map(type), outer: collection.home.flatMap(reading.collections.layout),
+            offset: nil, elementSize: collection.elementSize, number: collection.home == nil ? number : nil,
             root: holder)
+        // Nodes of one collection may differ by 16 bytes.
+        if outer != nil { owner = nil }
         if let home = collection.home, CollectionLayout(storageType: reading.typeNames[Int(type(home))]) == nil {
             offset = collection.address - addresses[Int(home)]
         }

@@ -36,7 +36,8 @@ struct CollectionScan {
     mutating func look(at words: UnsafeBufferPointer<UInt64>, address: UInt64, home: UInt32?) {
         for last in words.indices.dropFirst(2) {
             let word = words[last]
-            if UInt32(truncatingIfNeeded: word) == CollectionLayout.loadOfOne, last >= 4, isElementCount(words[last - 1]),
+            if UInt32(truncatingIfNeeded: word) == CollectionLayout.loadOfOne, last >= 4,
+                isElementCount(words[last - 1]),
                 words[last - 3] > 0
             {
                 add(.hashTable, words, last - 4, address, home)
@@ -69,9 +70,7 @@ struct CollectionScan {
     private mutating func addVector(
         _ begin: UInt64, _ end: UInt64, _ roomEnd: UInt64, _ address: UInt64, _ home: UInt32?
     ) {
-        guard let block = index.block(startingAt: begin), case let blockEnd = index.blocks[Int(block)].end,
-            roomEnd <= blockEnd, blockEnd - roomEnd < 32
-        else { return }
+        guard let block = index.block(startingAt: begin), index.blocks[Int(block)].isFilled(to: roomEnd) else { return }
         vectors.append(
             FoundVector(address: address, home: home, block: block, bytes: end - begin, room: roomEnd - begin))
     }

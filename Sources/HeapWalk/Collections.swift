@@ -75,6 +75,11 @@ struct Collections {
         return true
     }
 
+    /// Of the collection that a block is a node of.
+    func layout(_ block: UInt32) -> CollectionLayout? {
+        owners.isEmpty || owners[Int(block)] == 0 ? nil : all[Int(owners[Int(block)]) - 1].layout
+    }
+
     // MARK: Who may lead to a node
 
     /// The graph without what only seems to lead into a collection, and without the edges of `weak` nodes.
@@ -197,8 +202,8 @@ struct CollectionStructure {
     private func nodes(ofRustTable candidate: CollectionCandidate) -> [UInt32]? {
         let (control, buckets) = (candidate.words[0], candidate.words[1] + 1)
         guard let block = index.block(at: control), case let table = index.blocks[Int(block)], control & 15 == 0,
-            control > table.address, control + buckets + 16 <= table.end,
-            table.end - (control + buckets + 16) < 32, buckets < 16 || (control - table.address) % buckets == 0
+            control > table.address, table.isFilled(to: control + buckets + 16),
+            buckets < 16 || (control - table.address) % buckets == 0
         else { return nil }
         return [block]
     }

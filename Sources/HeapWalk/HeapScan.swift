@@ -38,26 +38,37 @@ struct HeapScan<Source: MemorySource> {
         for node in index.blocks.indices {
             let block = index.blocks[node]
             var head = Head()
+            var type: UInt32?
+            var used: UsedWords?
             var address = block.address
             window.forEachPiece(of: block.address..<block.address + block.size) { words in
                 head.add(words)
-                collections.look(at: words, address: address, home: UInt32(node))
-                address += UInt64(words.count) * 8
+                if type == nil {
+                    let first = reader.type(words[0], size: block.size)
+                    used =
+                        first == reader.textType
+                        ? .ofText : reader.layouts[Int(first)].flatMap { UsedWords($0, block, memory) }
+                    type = first
+                }
+                if used == nil { collections.look(at: words, address: address, home: UInt32(node)) }
                 for word in words {
-                    guard let target = index.block(at: word) else { continue }
+                    defer { address += 8 }
+                    guard let target = index.block(at: word), used?.contains(address - block.address) ?? true else {
+                        continue
+                    }
                     // A pointer of a block into its own midst is how lists and short strings are made; one to its
                     // beginning is a reference to itself.
                     if target != UInt32(node) || word == block.address { builder.addEdge(to: target) }
                 }
             }
             builder.endNode()
-            let type = reader.type(head[0], size: block.size)
+            let known = type ?? reader.type(0, size: block.size)
             blocks.firstWords.append(head[0])
-            blocks.types.append(type)
-            if let layout = reader.layouts[Int(type)] {
+            blocks.types.append(known)
+            if let layout = reader.layouts[Int(known)] {
                 blocks.storages.add(UInt32(node), layout, head, size: block.size)
             }
-            if type == reader.textType { collections.texts.look(UInt32(node), head, size: block.size) }
+            if known == reader.textType { collections.texts.look(UInt32(node), head, size: block.size) }
             if let table = sideTable(head[1]) { sideTables.append((table, block.address)) }
         }
         for table in sideTables where blocks.firstWords[Int(table.block)] == table.object {
@@ -101,7 +112,8 @@ struct HeapScan<Source: MemorySource> {
         }
     }
 
-    /// The aligned words of `range` that point into blocks.
+    /// The aligned words of `range` that point into blocks and lie in none: the kernel joins a large block's mapping with a
+    /// neighbour's, such as a stack or the memory of thread-locals.
     func targets(in range: Range<UInt64>) -> [(address: UInt64, word: UInt64, block: UInt32)] {
         var found: [(UInt64, UInt64, UInt32)] = []
         var address = (range.lowerBound + 7) & ~7
@@ -109,8 +121,9 @@ struct HeapScan<Source: MemorySource> {
             let words = memory.words(address, min(Self.piece, Int((range.upperBound - address) / 8)))
             if words.isEmpty { break }
             for offset in words.indices {
-                if let block = index.block(at: words[offset]) {
-                    found.append((address + UInt64(offset) * 8, words[offset], block))
+                let place = address + UInt64(offset) * 8
+                if let block = index.block(at: words[offset]), index.block(at: place) == nil {
+                    found.append((place, words[offset], block))
                 }
             }
             address += UInt64(words.count) * 8

@@ -144,7 +144,9 @@ package enum HeapSnapshotter {
                 } else if freeze != .stop {
                     // Copying takes long: not of a heap that somebody is changing just now.
                     if known == nil { known = try GlibcHeap(memory, map, version: version).inventory() }
-                    if let kept = MemoryCopy(of: memory, map, most: copyRoom) { goOn(RemoteMemory(pid: pid, kept: kept)) }
+                    if let kept = MemoryCopy(of: memory, map, most: copyRoom) {
+                        goOn(RemoteMemory(pid: pid, kept: kept))
+                    }
                 }
                 let stands = frozen.memory.pid == pid && !frozen.memory.isKept
                 defer { if stands { pause += start.duration(to: .now) } }

@@ -32,7 +32,10 @@ extension HeapSurvey {
             )
         }
         sharedBytes = weights.bytes[Int(tree.origin)] - held.reduce(0) { $0 + $1.root.retainedBytes }
-        let listed = Self.largest(held.filter { $0.root.retainedBytes > 0 && !$0.root.isProbes }) {
+        // A variable that holds nothing alone may hold much together with others.
+        let listed = Self.largest(
+            held.filter { ($0.root.retainedBytes > 0 || !$0.root.name.isEmpty) && !$0.root.isProbes }
+        ) {
             $0.root.retainedBytes
         }
         self.roots = listed.map(\.root)
@@ -154,7 +157,8 @@ extension HeapSurvey {
             doubts.append("who holds memory together is not told: too much points from one hand into another")
             return
         }
-        for (index, node) in nodes.enumerated().filter({ objects[$0.offset].holder == .others }).prefix(Self.mostShared) {
+        for (index, node) in nodes.enumerated().filter({ objects[$0.offset].holder == .others }).prefix(Self.mostShared)
+        {
             let owners = shared.owners(of: node).filter {
                 !reading.roots[Int($0) - reading.graph.nodeCount].isProbes
             }
@@ -194,7 +198,10 @@ extension HeapSurvey {
                 largest: found.largest.map { copies in
                     Texts.Copies(
                         count: copies.count, length: copies.length,
-                        owner: owners[copies.block].map { reading.typeNames[Int(reading.types[Int($0)])] } ?? "")
+                        owner: owners[copies.block].map { owner in
+                            reading.collections.layout(owner)?.rawValue
+                                ?? reading.typeNames[Int(reading.types[Int(owner)])]
+                        } ?? "")
                 })
         }
     }
@@ -249,7 +256,8 @@ extension HeapSurvey.Root {
 
     fileprivate init(_ root: HeapRoot, retainedBytes: UInt64, retainedCount: UInt64) {
         self.init(
-            kind: root.kind, name: root.symbol, type: root.type, module: root.module, thread: root.thread, retainedBytes: retainedBytes,
+            kind: root.kind, name: root.symbol, type: root.type, module: root.module, thread: root.thread,
+            retainedBytes: retainedBytes,
             retainedCount: retainedCount)
     }
 }

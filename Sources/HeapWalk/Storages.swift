@@ -20,7 +20,9 @@ struct Storages {
     private(set) var all: [Storage] = []
 
     /// - Parameter words: with which the block begins.
-    mutating func add(_ block: UInt32, _ layout: CollectionLayout, _ words: some RandomAccessCollection<UInt64>, size: UInt64) {
+    mutating func add(
+        _ block: UInt32, _ layout: CollectionLayout, _ words: some RandomAccessCollection<UInt64>, size: UInt64
+    ) {
         // An element takes no more than the whole block, and no less than nothing.
         guard let container = layout.container(words), let capacity = container.capacity, capacity > 0,
             capacity <= size * 8

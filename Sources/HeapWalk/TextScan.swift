@@ -29,8 +29,8 @@ struct TextScan {
 
     /// The words of an object in C++ that may be one.
     mutating func look(_ pointer: UInt64, _ length: UInt64, _ capacity: UInt64, _ index: BlockIndex) {
-        guard let block = index.block(startingAt: pointer), case let room = index.blocks[Int(block)].size, capacity < room,
-            room - capacity <= 32
+        guard let block = index.block(startingAt: pointer),
+            index.blocks[Int(block)].isFilled(to: pointer + capacity + 1)
         else { return }
         add(Text(block: block, start: 0, length: UInt32(length)))
     }
@@ -41,7 +41,8 @@ struct TextScan {
 
     /// A storage object of Swift's, by the words with which it begins.
     mutating func look(_ block: UInt32, _ words: some RandomAccessCollection<UInt64>, size: UInt64) {
-        guard let word = words.dropFirst(3).first, case let length = word & 0xffff_ffff_ffff, length > 0, length < 1 << 32,
+        guard let word = words.dropFirst(3).first, case let length = word & 0xffff_ffff_ffff, length > 0,
+            length < 1 << 32,
             length + 32 <= size
         else { return }
         add(Text(block: block, start: 32, length: UInt32(length)))
@@ -82,7 +83,9 @@ struct TextScan {
     }
 
     /// FNV-1a over words, with the high bits folded down (Fowler, Noll, Vo).
-    private static func hash(_ text: Text, _ index: BlockIndex, _ window: inout MemoryWindow<some MemorySource>) -> UInt64 {
+    private static func hash(_ text: Text, _ index: BlockIndex, _ window: inout MemoryWindow<some MemorySource>)
+        -> UInt64
+    {
         var hash = 0xcbf2_9ce4_8422_2325 ^ UInt64(text.length)
         let start = index.blocks[Int(text.block)].address + UInt64(text.start)
         let end = start + UInt64(text.length)

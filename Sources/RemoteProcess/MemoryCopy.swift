@@ -71,6 +71,12 @@ package final class MemoryCopy {
         return runs
     }
 
+    /// Bytes from `address`, of which it has none, to the next of which it has.
+    func gap(at address: UInt64) -> Int {
+        let index = runs.partitioningIndex { $0.end > address }
+        return index < runs.count ? Int(clamping: runs[index].start - min(address, runs[index].start)) : .max
+    }
+
     /// How many bytes from `address` on it has, of those wanted, at most to the end of a run; nil where it has none.
     func copy(_ address: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int? {
         let index = runs.partitioningIndex { $0.end > address }

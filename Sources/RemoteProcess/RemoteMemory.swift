@@ -29,8 +29,8 @@ package struct RemoteMemory {
                 done += count
                 continue
             }
-            let got = clinux_read_memory(
-                pid, address &+ UInt64(done), buffer.baseAddress.map { $0 + done }, buffer.count - done)
+            let room = min(rest.count, kept?.gap(at: address &+ UInt64(done)) ?? .max)
+            let got = clinux_read_memory(pid, address &+ UInt64(done), rest.baseAddress, room)
             guard got > 0 else { break }
             done += got
         }

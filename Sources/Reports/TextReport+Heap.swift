@@ -105,7 +105,8 @@ extension TextReport {
             for copies in texts.largest.prefix(3) {
                 let owner = copies.owner.isEmpty ? "" : ", in \(copies.owner)"
                 page.paragraph(
-                    "", "\(Figures.count(Double(copies.count))) × one of \(copies.length) bytes\(owner)", indent: 4, column: 1)
+                    "", "\(Figures.count(Double(copies.count))) × one of \(copies.length) bytes\(owner)", indent: 4,
+                    column: 1)
             }
         }
         for collection in roomy.prefix(Self.longest) {

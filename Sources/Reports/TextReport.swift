@@ -133,7 +133,8 @@ struct TextReport {
                 index == 0 ? "held by" : "",
                 ["\(holder.name): \(Figures.percent(holder.share))", holder.root?.container?.text])
             if index == 0, !holder.way.isEmpty {
-                detail("by way of", [holder.way.prefix(6).joined(separator: " → ") + (holder.way.count > 6 ? " → …" : "")])
+                detail(
+                    "by way of", [holder.way.prefix(6).joined(separator: " → ") + (holder.way.count > 6 ? " → …" : "")])
             }
         }
     }

@@ -121,7 +121,8 @@ enum Format {
         columns: "id INTEGER PRIMARY KEY, site INTEGER NOT NULL, root INTEGER NOT NULL, bytes REAL NOT NULL")
 
     static let tables = [
-        stage, process, profile, module, address, site, sample, memory, alert, counts, symbol, heap, root, type, leak, collection,
+        stage, process, profile, module, address, site, sample, memory, alert, counts, symbol, heap, root, type, leak,
+        collection,
         object, holding,
     ]
 }

@@ -29,12 +29,16 @@ extension Rows {
             [index, type.name, bits(type.count), bits(type.shallowBytes), bits(type.retainedBytes)]
         }
         let leaks = try insert(db, into: Format.leak, heap.leaks) { index, leak in
-            [index, leak.type, bits(leak.heads), bits(leak.bytes), bits(leak.count), leak.isCycle, leak.way.joined(separator: "\n")]
+            [
+                index, leak.type, bits(leak.heads), bits(leak.bytes), bits(leak.count), leak.isCycle,
+                leak.way.joined(separator: "\n"),
+            ]
         }
         let collections = try insert(db, into: Format.collection, heap.collections) { index, collection in
             [
                 index, bits(collection.instances), collection.container.kind, bits(collection.container.count),
-                collection.container.capacity.map(bits), collection.elementSize.map(bits), collection.type, collection.owner, collection.root,
+                collection.container.capacity.map(bits), collection.elementSize.map(bits), collection.type,
+                collection.owner, collection.root,
                 bits(collection.retainedBytes), bits(collection.retainedCount),
                 bits(collection.unusedBytes), list(collection.addresses),
             ]

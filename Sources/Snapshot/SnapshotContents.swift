@@ -19,7 +19,8 @@ public struct SnapshotContents: Sendable, Equatable {
 
     public init(
         process: ProcessState, profile: HeapProfile? = nil, history: [MemoryPoint] = [], alerts: [Alert] = [],
-        counts: [CollectionCounts] = [], symbols: SymbolTable = SymbolTable(), heap: HeapSurvey? = nil, isPartial: Bool = false, warnings: [String] = []
+        counts: [CollectionCounts] = [], symbols: SymbolTable = SymbolTable(), heap: HeapSurvey? = nil,
+        isPartial: Bool = false, warnings: [String] = []
     ) {
         self.process = process
         self.profile = profile

@@ -76,7 +76,8 @@ struct Analyze: ParsableCommand {
         help: ArgumentHelp("An earlier snapshot of the process to compare with; both with --heap.", valueName: "FILE"))
     var since: String?
 
-    @Option(help: ArgumentHelp("Tell of the variables of this name, or with it in theirs; with --heap.", valueName: "NAME"))
+    @Option(
+        help: ArgumentHelp("Tell of the variables of this name, or with it in theirs; with --heap.", valueName: "NAME"))
     var root: String?
 
     @Option(help: ArgumentHelp("Tell of a type.", valueName: "NAME"))
@@ -130,7 +131,8 @@ struct Analyze: ParsableCommand {
             question, in: heap, as: format == .json ? .json : .text, width: terminalWidth(),
             color: format == .text && color.isOn)
         guard let text else {
-            throw NothingFound("\(file) has nothing of this name or address: see `heaptide analyze \(file)` for what it has")
+            throw NothingFound(
+                "\(file) has nothing of this name or address: see `heaptide analyze \(file)` for what it has")
         }
         write(text, to: STDOUT_FILENO)
     }

@@ -57,7 +57,8 @@ import Testing
     private func survey(_ program: WatchedProgram, _ freeze: Freeze) throws -> HeapSurvey {
         let symbolicator = Symbolicator()
         return try HeapSnapshotter.survey(
-            program.pid, freeze: freeze, copyRoom: 1 << 30, symbols: symbolicator.variables).demangled()
+            program.pid, freeze: freeze, copyRoom: 1 << 30, symbols: symbolicator.variables
+        ).demangled()
     }
 
     @Test func theProcessIsNoneTheWiser() throws {
@@ -99,6 +100,9 @@ import Testing
         }
         #expect(copy.word(room + 8) == 0 && memory.word(room + 8) == 7)
         #expect(copy.read(room + 4096, 8192)?.count == 8192 && copy.word(room + 512 << 20) == 0)
+        // A page of a file's that was written to, behind one that was not, is as it was.
+        let data = try #require(map.mappings.first { $0.isFile && $0.isWritable && $0.path.hasSuffix("program") })
+        #expect(try #require(copy.read(data.start - 4096, 8192)).count == 8192)
         // Code is read where it is.
         let code = try #require(map.images.first).start
         #expect(copy.read(code, 4096) == memory.read(code, 4096) && copy.word(8) == nil)

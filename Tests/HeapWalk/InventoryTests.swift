@@ -88,7 +88,8 @@ import Testing
         """
 
     @Test(arguments: [["-O"], ["-Onone", "-g"], ["-O", "-Xlinker", "-s"]]) func swiftPrograms(flags: [String]) throws {
-        try check(try WatchedProgram(swift: Self.swift, flags: flags, isRecorded: true), "swiftc \(flags)", atLeast: 40_000)
+        try check(
+            try WatchedProgram(swift: Self.swift, flags: flags, isRecorded: true), "swiftc \(flags)", atLeast: 28_000)
     }
 
     @Test func aCProgram() throws {

@@ -26,7 +26,8 @@ import Testing
             .init(
                 container: .init(kind: "std::list", count: 3), owner: "Tracker", root: 0, retainedBytes: 100,
                 retainedCount: 3, addresses: [0x1000 + 890 * 16 + 40]),
-            .init(container: .init(kind: "Set", count: 1), type: "Storage<Node>", retainedBytes: 9, retainedCount: 1,
+            .init(
+                container: .init(kind: "Set", count: 1), type: "Storage<Node>", retainedBytes: 9, retainedCount: 1,
                 addresses: [5]),
         ]
         return heap
@@ -51,7 +52,8 @@ import Testing
     @Test func aType() {
         let answer = HeapAnswer(.type("Node"), in: Self.heap)
         #expect(answer.types.count == 1 && answer.leaks.count == 1)
-        #expect(answer.objects.map { $0.objects.map(\.type) } == Array(repeating: ["Tracker", "Table", "Node"], count: 2))
+        #expect(
+            answer.objects.map { $0.objects.map(\.type) } == Array(repeating: ["Tracker", "Table", "Node"], count: 2))
         #expect(answer.objects.allSatisfy { $0.root?.name == "app::tracker" })
         #expect(answer.collections.map(\.type) == ["Storage<Node>"])
     }

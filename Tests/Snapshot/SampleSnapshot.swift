@@ -58,10 +58,12 @@ private func sampleHeap() -> HeapSurvey {
     heap.leaks = [.init(type: "Ring", bytes: 2048, count: 2, isCycle: true, way: ["Ring", "a, b"])]
     heap.collections = [
         .init(
-            container: .init(kind: "Dictionary", count: 75_012, capacity: 98_304), type: "Swift._DictionaryStorage<A, B>",
+            container: .init(kind: "Dictionary", count: 75_012, capacity: 98_304),
+            type: "Swift._DictionaryStorage<A, B>",
             root: 0, retainedBytes: .max, retainedCount: 9, addresses: [.max, 0]),
         .init(
-            instances: .max, container: .init(kind: "std::list", count: 3), elementSize: .max, owner: "app::Tracker", retainedBytes: 1,
+            instances: .max, container: .init(kind: "std::list", count: 3), elementSize: .max, owner: "app::Tracker",
+            retainedBytes: 1,
             retainedCount: 2, unusedBytes: .max, addresses: []),
     ]
     heap.texts = .init(
@@ -70,7 +72,8 @@ private func sampleHeap() -> HeapSurvey {
     heap.objects = [
         .init(address: .max, type: "app::Tracker", bytes: 64, retainedBytes: 900, retainedCount: 8, holder: .root(2)),
         .init(address: 16, type: "40 bytes", bytes: 40, retainedBytes: 800, retainedCount: 7, holder: .object(0)),
-        .init(address: 64, type: "40 bytes", bytes: 40, retainedBytes: 700, retainedCount: 6, holder: .others,
+        .init(
+            address: 64, type: "40 bytes", bytes: 40, retainedBytes: 700, retainedCount: 6, holder: .others,
             owners: [0, 2], ownerCount: 11),
     ]
     heap.holdings = [

@@ -45,7 +45,7 @@ import Testing
         for contents in [first, second] {
             try writer.write(process: contents.process)
             try writer.write(profile: #require(contents.profile))
-            try writer.write(history: contents.history, alerts: contents.alerts)
+            try writer.write(history: contents.history, alerts: contents.alerts, counts: contents.counts)
             try writer.write(symbols: contents.symbols)
             try writer.write(heap: #require(contents.heap))
         }
