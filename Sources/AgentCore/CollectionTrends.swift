@@ -42,10 +42,14 @@ struct CollectionTrends: Sendable {
     }
 
     private var trends: [Key: Trend] = [:]
+    private var first: Double?
+    /// Caches fill for a while.
+    private static let leastTime = 120.0
     private var nextEstimate = 0.0
 
     /// Forgets what is not among `readings`.
     mutating func add(_ readings: [CollectionReading], _ now: Double) {
+        first = first ?? now
         var next: [Key: Trend] = [:]
         for reading in readings where reading.count.isFinite {
             let key = Key(title: reading.title, address: reading.address)
@@ -61,10 +65,11 @@ struct CollectionTrends: Sendable {
     var all: [(reading: CollectionReading, points: [Point])] { trends.values.map { ($0.reading, $0.counts.points) } }
 
     /// Of those that have added so many bytes and still rise after twice the time in which they were first seen to; judged
-    /// twice a minute.
+    /// every ten seconds, later once a minute.
     mutating func fastest(adding bytes: Double, _ now: Double) -> RisingCount? {
         guard now >= nextEstimate else { return nil }
-        nextEstimate = now + 30
+        let span = now - (first ?? now)
+        nextEstimate = now + max(10, min(60, span / 16))
         var fastest: RisingCount?
         for key in trends.keys {
             guard let rising = judge(key, adding: bytes, now) else { continue }
@@ -82,6 +87,6 @@ struct CollectionTrends: Sendable {
         let first = trend.risenSince ?? time
         trends[key]?.risenSince = first
         let rising = RisingCount(reading: trend.reading, entriesPerSecond: growth.perSecond)
-        return time >= 2 * first && rising.bytesPerSecond * time >= bytes ? rising : nil
+        return time >= max(2 * first, Self.leastTime) && rising.bytesPerSecond * time >= bytes ? rising : nil
     }
 }

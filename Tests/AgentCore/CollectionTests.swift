@@ -36,7 +36,7 @@ import TimeSeries
         let times = try #require(told["events"])
         #expect(told.count == 1 && times.count == 2)
         // Eight counts, and then as long again.
-        #expect(times[0] >= 70 && times[0] <= 240, "\(times)")
+        #expect(times[0] >= 120 && times[0] <= 240, "\(times)")
     }
 
     @Test func tidesFillingCachesAndTablesAreNot() {

@@ -2,14 +2,14 @@
 """Unbounded collections: the agent finds the large ones in the heap of a leaking service, counts them while it runs, tells
 which one only grows, and how fast; of the service that is fixed it tells nothing.
 
-    Tests/EndToEnd/checks/collections.py [SECONDS]       how long the services run; default 130
+    Tests/EndToEnd/checks/collections.py [SECONDS]       how long the services run; default 160
 """
 
 import sys
 
 from support import *
 
-SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 130
+SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 160
 TOLERANCE = 0.1
 
 SERVICES = {"activity-service": [], "activity-service-cxx": [], "activity-service-fixed": ["--no-leak"]}
