@@ -7,7 +7,8 @@ import LeakAnalysis
 struct FoundCollection: Codable {
     var title: String
     var kind: String
-    var instances: Double
+    /// Entries that each one stands for that is counted at one of the addresses: large ones grow more than small ones.
+    var scale: Double
     /// Of a vector.
     var elementSize: UInt64?
     /// Type of a Swift collection's storage.
@@ -37,10 +38,11 @@ public struct CollectionSearch: Codable {
                 .system, "find-collections: standard input holds no request: this command serves `heaptide run --heap`")
         }
         let survey = try search.heap.survey()
-        let found = survey.collections.filter { $0.container.count > 0 }.prefix(most).map { collection in
+        let found = survey.collections.filter { $0.sampledCount > 0 }.prefix(most).map { collection in
             FoundCollection(
                 title: survey.title(of: collection), kind: collection.container.kind,
-                instances: Double(collection.instances), elementSize: collection.elementSize, type: collection.type,
+                scale: Double(collection.container.count) / Double(max(1, collection.sampledCount)),
+                elementSize: collection.elementSize, type: collection.type,
                 addresses: collection.addresses,
                 bytesPerEntry: Double(collection.retainedBytes) / Double(collection.container.count))
         }

@@ -5,7 +5,7 @@ import HeapWalk
 /// a collection costs two microseconds.
 struct CollectionWatch {
     private let found: [FoundCollection]
-    private let pid: Int32
+    let pid: Int32
     private var next = 0.0
     private static let period = 5.0
 
@@ -24,11 +24,11 @@ struct CollectionWatch {
                 counter.count(
                     kind: collection.kind, type: collection.type, elementSize: collection.elementSize, at: $0)
             }
+            // One that is gone takes its entries along.
             guard let first = collection.addresses.first, !counts.isEmpty else { return nil }
-            let mean = counts.reduce(0) { $0 + Double($1) } / Double(counts.count)
             return CollectionReading(
-                title: collection.title, kind: collection.kind, address: collection.instances == 1 ? first : 0,
-                bytesPerEntry: collection.bytesPerEntry, count: mean * collection.instances)
+                title: collection.title, kind: collection.kind, address: collection.addresses.count == 1 ? first : 0,
+                bytesPerEntry: collection.bytesPerEntry, count: counts.reduce(0) { $0 + Double($1) } * collection.scale)
         }
     }
 }

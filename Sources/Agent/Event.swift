@@ -114,7 +114,8 @@ extension RisingCount {
     /// `static App.Tracker.events, Dictionary of 75012 entries, 31.2 more a second of 155 B each`
     fileprivate var sentence: String {
         let rate = (entriesPerSecond * 10).rounded() / 10
-        return "\(reading.title), \(reading.kind) of \(Int(reading.count)) entries, \(rate) more a second of "
+        return
+            "\(reading.title), \(reading.kind) of \(Int(min(reading.count, 1e15))) entries, \(rate) more a second of "
             + "\(ByteSize.text(reading.bytesPerEntry)) each"
     }
 }

@@ -22,6 +22,8 @@ struct HeapRequest: Codable {
     /// Nil: by fork where that leaves no trace and its cgroup has room for half of it, else by a copy where there is room for
     /// that.
     var freeze: FreezeMethod?
+    /// Rather not at all than let it stand still for long.
+    var isBrief = false
 
     /// Who holds what, with names as people know them.
     func survey(_ samples: ContiguousArray<LiveSample> = []) throws(HeapWalkError) -> HeapSurvey {
@@ -48,16 +50,21 @@ struct HeapRequest: Codable {
         case .stop?: return .stop
         case nil: break
         }
+        if isBrief { return .brief }
         let files = ProcFS()
         guard let tightest = ((try? files.cgroup(of: pid)) ?? nil)?.tightest, let memory = try? files.process(pid)
         else { return .automatic }
         return tightest.headroomBytes >= memory.anonymousBytes / 2 ? .automatic : .copy
     }
 
+    /// Copied in half a second.
+    private static let brief: UInt64 = 512 << 20
+
     /// Half of what is free on the machine, in this process's cgroup, and below the limit that it shares with the process.
     private var copyRoom: UInt64 {
         let files = ProcFS()
         let own = ((try? files.cgroup(of: getpid())) ?? nil)?.tightest?.headroomBytes
-        return ([files.availableBytes(), own, room].compactMap(\.self).min() ?? 0) / 2
+        let free = ([files.availableBytes(), own, room].compactMap(\.self).min() ?? 0) / 2
+        return isBrief ? min(free, Self.brief) : free
     }
 }

@@ -216,7 +216,9 @@ final class Overseer {
     private func survey(_ watch: Watch) {
         let file = clinux_memory_file("heaptide-collections")
         guard file >= 0 else { return step(watch, .surveyed) }
-        let request = CollectionSearch(heap: watch.heapRequest, answer: "/proc/\(getpid())/fd/\(file)")
+        var heap = watch.heapRequest
+        heap.isBrief = true
+        let request = CollectionSearch(heap: heap, answer: "/proc/\(getpid())/fd/\(file)")
         helpers.startSelf(["find-collections"], kind: .survey, input: request.json, timeLimit: 600) {
             [unowned self] status in
             defer { close(file) }

@@ -95,7 +95,9 @@ final class Watch {
 
     /// Since the clock of the history.
     var collectionCounts: [CollectionCounts] {
-        core.countedCollections.map { reading, points in
+        // They are of the process that was looked through.
+        guard collections?.pid == focus?.pid ?? pid else { return [] }
+        return core.countedCollections.map { reading, points in
             CollectionCounts(
                 title: reading.title, kind: reading.kind, bytesPerEntry: reading.bytesPerEntry,
                 times: points.map { epoch + $0.time }, counts: points.map(\.value))

@@ -95,7 +95,7 @@ public struct AgentCore: Sendable {
             effects.append(.capture(trigger, situation(trigger)))
         }
         effects += growthNotice(now)
-        if policy.countsCollections, isAmple, surveys.isDue(now) {
+        if policy.countsCollections, isAmple, !snapshots.isRunning, surveys.isDue(now) {
             surveys.begin(now)
             effects.append(.survey)
         }

@@ -34,7 +34,8 @@ public struct DominatorTree: Sendable {
 
     /// Sum of `sizes` over all that each node or root dominates, itself included. `sizes` are of the graph's nodes.
     /// Complexity: O(nodes).
-    public func retained(_ sizes: ContiguousArray<UInt64>) -> ContiguousArray<UInt64> {
+    public func retained<Sizes: RandomAccessCollection>(_ sizes: Sizes) -> ContiguousArray<UInt64>
+    where Sizes.Element == UInt64, Sizes.Index == Int {
         var retained = ContiguousArray<UInt64>(repeating: 0, count: dominators.count)
         for node in sizes.indices where dominators[node] != Self.unreachable { retained[node] = sizes[node] }
         // A node's preorder number is larger than its dominator's.

@@ -9,6 +9,8 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
     public var sharedBytes: UInt64
     /// Seconds for which the process stood still.
     public var pause: Double
+    /// How it was kept from changing.
+    public var method: Method
     /// Largest first; at most 1,000 of each.
     public var roots: [Root]
     public var types: [TypeCount]
@@ -24,7 +26,8 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
     public var doubts: [String]
 
     public init(
-        blockCount: UInt64, bytes: UInt64, sharedBytes: UInt64 = 0, pause: Double = 0, roots: [Root] = [],
+        blockCount: UInt64, bytes: UInt64, sharedBytes: UInt64 = 0, pause: Double = 0, method: Method = .stop,
+        roots: [Root] = [],
         types: [TypeCount] = [], leaks: [Leak] = [], collections: [Collection] = [], objects: [Object] = [],
         texts: Texts? = nil, holdings: [Holding] = [], doubts: [String] = []
     ) {
@@ -32,6 +35,7 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
         self.bytes = bytes
         self.sharedBytes = sharedBytes
         self.pause = pause
+        self.method = method
         self.roots = roots
         self.types = types
         self.leaks = leaks
@@ -40,6 +44,11 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
         self.texts = texts
         self.holdings = holdings
         self.doubts = doubts
+    }
+
+    public enum Method: String, Sendable, Codable {
+        /// A copy of the process was read, or one of its memory; or it stood still until all was read.
+        case fork, copy, stop
     }
 
     /// A place outside of the heap that points into it.
@@ -119,12 +128,15 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
         /// Where the process keeps it: address of the object, or of the pointer to a storage; of several instances, of some that
         /// were picked evenly.
         public var addresses: [UInt64]
-        public static let mostAddresses = 32
+        public static let mostAddresses = 64
+        /// Entries at these addresses.
+        public var sampledCount: UInt64
 
         public init(
             instances: UInt64 = 1, container: Container, elementSize: UInt64? = nil, type: String? = nil,
             owner: String? = nil, root: Int? = nil,
-            retainedBytes: UInt64, retainedCount: UInt64, unusedBytes: UInt64 = 0, addresses: [UInt64]
+            retainedBytes: UInt64, retainedCount: UInt64, unusedBytes: UInt64 = 0, addresses: [UInt64],
+            sampledCount: UInt64 = 0
         ) {
             self.instances = instances
             self.container = container
@@ -136,6 +148,7 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
             self.retainedCount = retainedCount
             self.unusedBytes = unusedBytes
             self.addresses = addresses
+            self.sampledCount = sampledCount
         }
     }
 

@@ -25,11 +25,8 @@ struct CollectionGroup {
     private var count: UInt64 = 0
     private var capacity: UInt64?
     private var unusedBytes: UInt64 = 0
-    /// Of vectors: what the bytes of each are a multiple of, and a few different numbers of bytes.
-    private var divisor: UInt64 = 0
-    private var different: Set<UInt64> = []
     /// Of every `stride`th.
-    private var addresses: [UInt64] = []
+    private var sampled: [(address: UInt64, count: UInt64)] = []
     private var stride: UInt64 = 1
 
     /// - Parameter size: of the storage, where it has one.
@@ -41,12 +38,10 @@ struct CollectionGroup {
         if let size, let room = collection.capacity, room > 0, collection.count <= room {
             unusedBytes += UInt64(Double(size) * (1 - Double(collection.count) / Double(room)))
         }
-        divisor = greatestCommonDivisor(divisor, collection.count)
-        if different.count < Self.enough { different.insert(collection.count) }
-        if instances % stride == 0 { addresses.append(collection.address) }
+        if instances % stride == 0 { sampled.append((collection.address, collection.count)) }
         instances += 1
-        guard addresses.count > HeapSurvey.Collection.mostAddresses else { return }
-        addresses = addresses.indices.filter { $0 % 2 == 0 }.map { addresses[$0] }
+        guard sampled.count > HeapSurvey.Collection.mostAddresses else { return }
+        sampled = sampled.indices.filter { $0 % 2 == 0 }.map { sampled[$0] }
         stride *= 2
     }
 
@@ -54,9 +49,16 @@ struct CollectionGroup {
     private static let enough = 8
     private static let largestElement: UInt64 = 4096
 
+    /// The largest number that the lengths of nearly all are multiples of: now and then something else looks like a vector.
     private func elementSize(_ key: Key) -> UInt64? {
         guard key.layout == .vector, key.elementSize == nil else { return key.elementSize }
-        return different.count >= Self.enough && divisor <= Self.largestElement ? divisor : nil
+        let lengths = Array(Set(sampled.map(\.count).filter { $0 > 0 }))
+        guard lengths.count >= Self.enough else { return nil }
+        let divisors = Set(zip(lengths, lengths.dropFirst()).map(greatestCommonDivisor))
+        return divisors.filter { divisor in
+            divisor <= Self.largestElement
+                && lengths.count(where: { $0 % divisor == 0 }) * 20 >= lengths.count * 19
+        }.max()
     }
 
     func collection(_ key: Key, _ typeNames: [String]) -> HeapSurvey.Collection {
@@ -72,7 +74,9 @@ struct CollectionGroup {
             instances: instances, container: container, elementSize: size,
             type: key.type.map { typeNames[Int($0)] },
             owner: key.outer?.rawValue ?? key.owner.map { typeNames[Int($0)] }, root: key.root,
-            retainedBytes: bytes, retainedCount: blocks, unusedBytes: unusedBytes, addresses: addresses)
+            retainedBytes: bytes, retainedCount: blocks, unusedBytes: unusedBytes,
+            addresses: sampled.map(\.address),
+            sampledCount: sampled.reduce(0) { $0 + $1.count } / (size ?? 1))
     }
 }
 
@@ -90,7 +94,9 @@ extension CollectionGroup.Key {
             root: holder)
         // Nodes of one collection may differ by 16 bytes.
         if outer != nil { owner = nil }
-        if let home = collection.home, CollectionLayout(storageType: reading.typeNames[Int(type(home))]) == nil {
+        if let home = collection.home, outer != .vector,
+            CollectionLayout(storageType: reading.typeNames[Int(type(home))]) == nil
+        {
             offset = collection.address - addresses[Int(home)]
         }
     }

@@ -25,7 +25,10 @@ struct Collections {
 
     private(set) var all: [Collection] = []
     /// Of each block the number of its collection, counted from 1; empty where there are none.
-    private var owners: ContiguousArray<UInt32> = []
+    private var owners = SmallNumbers()
+
+    /// Those that are the elements of a vector.
+    private var vectorBlocks = NodeSet(nodeCount: 0)
 
     static let none = Collections()
     private init() {}
@@ -35,7 +38,7 @@ struct Collections {
         _ candidates: [CollectionCandidate], _ index: BlockIndex, _ graph: HeapGraph,
         _ firstWords: ContiguousArray<UInt64>
     ) {
-        let structure = CollectionStructure(index: index, graph: graph, firstWords: firstWords)
+        var structure = CollectionStructure(index: index, graph: graph, firstWords: firstWords)
         // A list that seems to begin in the midst of a tree's object must not take its nodes.
         for candidate in candidates.sorted(by: { $0.layout.wordCount > $1.layout.wordCount }) {
             guard let container = candidate.layout.container(candidate.words),
@@ -48,8 +51,10 @@ struct Collections {
         }
     }
 
-    mutating func add(_ vectors: [FoundVector], elementSizes: [UInt64: UInt64]) {
-        for vector in vectors {
+    /// Of several that claim one block, one is a copy of the other as it was before it grew: the longest counts.
+    mutating func add(_ vectors: [FoundVector], elementSizes: [UInt64: UInt64], of blockCount: Int) {
+        vectorBlocks = NodeSet(nodeCount: blockCount)
+        for vector in vectors.sorted(by: { $0.bytes > $1.bytes }) where vectorBlocks.insert(vector.block) {
             all.append(
                 Collection(
                     layout: .vector, count: vector.bytes, capacity: vector.room,
@@ -69,15 +74,16 @@ struct Collections {
     }
 
     private mutating func claim(_ nodes: [UInt32], of blockCount: Int) -> Bool {
-        if owners.isEmpty { owners = ContiguousArray(repeating: 0, count: blockCount) }
+        if owners.isEmpty { owners = SmallNumbers(zeros: blockCount) }
         guard nodes.allSatisfy({ owners[Int($0)] == 0 }) else { return false }
         for node in nodes { owners[Int(node)] = UInt32(all.count + 1) }
         return true
     }
 
-    /// Of the collection that a block is a node of.
+    /// Of the collection that a block is a node of, or the elements of.
     func layout(_ block: UInt32) -> CollectionLayout? {
-        owners.isEmpty || owners[Int(block)] == 0 ? nil : all[Int(owners[Int(block)]) - 1].layout
+        if !owners.isEmpty, owners[Int(block)] != 0 { return all[Int(owners[Int(block)]) - 1].layout }
+        return vectorBlocks.contains(block) ? .vector : nil
     }
 
     // MARK: Who may lead to a node
@@ -152,9 +158,18 @@ struct CollectionStructure {
     let index: BlockIndex
     let graph: HeapGraph
     let firstWords: ContiguousArray<UInt64>
+    /// Blocks that may still be looked at, for all candidates together: whatever imitates collections costs no more.
+    private var visitsLeft: Int
+
+    init(index: BlockIndex, graph: HeapGraph, firstWords: ContiguousArray<UInt64>) {
+        self.index = index
+        self.graph = graph
+        self.firstWords = firstWords
+        visitsLeft = 8 * index.blocks.count + 1 << 16
+    }
 
     /// The blocks that are nobody else's; nil where it is no collection.
-    func nodes(of candidate: CollectionCandidate) -> [UInt32]? {
+    mutating func nodes(of candidate: CollectionCandidate) -> [UInt32]? {
         switch candidate.layout {
         case .hashTable: nodes(ofHashTable: candidate)
         case .tree: nodes(ofTree: candidate)
@@ -165,13 +180,13 @@ struct CollectionStructure {
     }
 
     /// One chain by their first words, as long as the table says, and the buckets.
-    private func nodes(ofHashTable candidate: CollectionCandidate) -> [UInt32]? {
+    private mutating func nodes(ofHashTable candidate: CollectionCandidate) -> [UInt32]? {
         let words = candidate.words
         var nodes: [UInt32] = []
         if let buckets = index.block(startingAt: words[0]) {
             guard index.blocks[Int(buckets)].size / 8 >= words[1] else { return nil }
             nodes.append(buckets)
-        } else if words[0] != candidate.address + 48 {
+        } else if words[0] != candidate.address + 48 || words[1] != 1 {
             return nil
         }
         guard let chain = chain(from: words[2], count: words[3]), chain.end == 0 else { return nil }
@@ -179,7 +194,7 @@ struct CollectionStructure {
     }
 
     /// A ring of as many as it says, closed by the object itself.
-    private func nodes(ofList candidate: CollectionCandidate) -> [UInt32]? {
+    private mutating func nodes(ofList candidate: CollectionCandidate) -> [UInt32]? {
         guard let last = index.block(startingAt: candidate.words[1]), firstWords[Int(last)] == candidate.address,
             let chain = chain(from: candidate.words[0], count: candidate.words[2]), chain.end == candidate.address,
             chain.nodes.last == last
@@ -187,11 +202,12 @@ struct CollectionStructure {
         return chain.nodes
     }
 
-    private func chain(from first: UInt64, count: UInt64) -> (nodes: [UInt32], end: UInt64)? {
+    private mutating func chain(from first: UInt64, count: UInt64) -> (nodes: [UInt32], end: UInt64)? {
         var nodes: [UInt32] = []
         var node = first
         for _ in 0..<count {
-            guard let block = index.block(startingAt: node) else { return nil }
+            visitsLeft -= 1
+            guard visitsLeft > 0, let block = index.block(startingAt: node) else { return nil }
             nodes.append(block)
             node = firstWords[Int(block)]
         }
@@ -210,7 +226,7 @@ struct CollectionStructure {
 
     /// All blocks of one size that the root leads to through such blocks: as many as the tree says. glibc gives a chunk out
     /// with the 16 bytes behind it where they are too few for another one.
-    private func nodes(ofTree candidate: CollectionCandidate) -> [UInt32]? {
+    private mutating func nodes(ofTree candidate: CollectionCandidate) -> [UInt32]? {
         guard let root = index.block(startingAt: candidate.words[2]) else { return nil }
         let size = index.blocks[Int(root)].size
         for sizes in [size...size, size...size + 16, size - min(16, size)...size] {
@@ -219,11 +235,13 @@ struct CollectionStructure {
         return nil
     }
 
-    private func nodes(from root: UInt32, count: Int, _ sizes: ClosedRange<UInt64>) -> [UInt32]? {
+    private mutating func nodes(from root: UInt32, count: Int, _ sizes: ClosedRange<UInt64>) -> [UInt32]? {
         var nodes = [root]
         var known: Set = [root]
         var next = 0
         while next < nodes.count {
+            visitsLeft -= 1
+            if visitsLeft <= 0 { return nil }
             for target in graph.targets(of: nodes[next])
             where sizes.contains(index.blocks[Int(target)].size) && known.insert(target).inserted {
                 nodes.append(target)

@@ -10,7 +10,7 @@ struct HeapReading {
     /// Swift's tables for weak references.
     var weak: NodeSet
     /// Index into `typeNames` of each block.
-    var types: ContiguousArray<UInt32>
+    var types: SmallNumbers
     var typeNames: [String]
     var roots: [HeapRoot]
     var candidates: [CollectionCandidate]
@@ -21,21 +21,15 @@ struct HeapReading {
     /// None before it is contracted.
     var collections = Collections.none
     var texts: TextWaste?
+    var method: HeapSurvey.Method
     var doubts: [String]
 
     var blocks: ContiguousArray<HeapBlock> { index.blocks }
 
-    var sizes: ContiguousArray<UInt64> {
-        var sizes = ContiguousArray<UInt64>()
-        sizes.reserveCapacity(blocks.count)
-        for block in blocks { sizes.append(block.size) }
-        return sizes
-    }
-
     /// With collections checked, and none of their nodes in anybody else's hands.
     consuming func contracted() -> HeapReading {
         collections = Collections(candidates, index, graph, firstWords)
-        collections.add(vectors, elementSizes: elementSizes)
+        collections.add(vectors, elementSizes: elementSizes, of: blocks.count)
         collections.add(storages, index)
         graph = collections.contracted(graph, weak: weak)
         roots = roots.map(collections.contracted)

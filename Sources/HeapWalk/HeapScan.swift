@@ -20,7 +20,7 @@ struct HeapScan<Source: MemorySource> {
         /// Each block's first word.
         var firstWords: ContiguousArray<UInt64> = []
         /// Each block's type, by its number.
-        var types: ContiguousArray<UInt32> = []
+        var types = SmallNumbers()
         /// Blocks through which weak references find their object, and which do not hold it.
         var weak: NodeSet
         var storages = Storages()

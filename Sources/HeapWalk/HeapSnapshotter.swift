@@ -11,6 +11,8 @@ package enum Freeze: String, Sendable, CaseIterable {
     case fork
     /// It stands still until its memory is copied: about a second a GB. Takes as much memory here.
     case copy
+    /// As `automatic`, but not at all where that would come to `stop`.
+    case brief
     /// It stands still: about 2 s a GB and 1 µs a block. Takes no memory of its cgroup.
     case stop
 }
@@ -60,7 +62,7 @@ package enum HeapSnapshotter {
                 candidates: finder.collections.candidates, vectors: finder.collections.vectors,
                 elementSizes: finder.elementSizes, storages: finder.storages,
                 texts: finder.collections.texts.waste(scan.index, memory),
-                doubts: inventory.doubts + Self.doubts(unread: finder.unread))
+                method: frozen.method, doubts: inventory.doubts + Self.doubts(unread: finder.unread))
         }
         return HeapSurvey(reading.contracted(), samples: samples, pause: pause)
     }
@@ -100,6 +102,15 @@ package enum HeapSnapshotter {
         var memory: RemoteMemory
         var map: MemoryMap
         var threads: [ThreadState]
+        var method = HeapSurvey.Method.stop
+    }
+
+    /// Another reader may have it just now.
+    private static func waitUntilNobodyTraces(_ pid: Int32) {
+        for _ in 0..<100 {
+            guard let tracer = statusFields("/proc/\(pid)/status")?["TracerPid"], tracer != "0" else { return }
+            usleep(100_000)
+        }
     }
 
     /// `body` while the process or a copy of it stands still and its heap is whole, and the seconds for which the process
@@ -112,10 +123,14 @@ package enum HeapSnapshotter {
         guard access("/proc/\(pid)", F_OK) == 0 else {
             throw HeapWalkError(.processUnreadable, "process \(pid) does not exist")
         }
+        if statusFields("/proc/\(pid)/status")?["VmSize"] == nil {
+            throw HeapWalkError(.processUnreadable, "process \(pid) is a thread of the kernel, or has ended")
+        }
         guard let map = MemoryMap(of: pid), !map.mappings.isEmpty else {
             throw HeapWalkError(
                 .processUnreadable, "process \(pid) may not be read: run heaptide as its user, or as root")
         }
+        waitUntilNobodyTraces(pid)
         guard let version = glibcVersion(memory, map) else {
             throw HeapWalkError(
                 .foreignAllocator, "process \(pid) has no glibc that can be read: its heap cannot be read from outside")
@@ -125,7 +140,7 @@ package enum HeapSnapshotter {
         var freeze = freeze
         for _ in 0..<tries {
             let start = ContinuousClock.now
-            let mayFork = freeze == .fork || freeze == .automatic
+            let mayFork = freeze != .stop && freeze != .copy
             let stopped = try StoppedProcess(pid)
             let outcome = Result<Value, HeapWalkError> { () throws(HeapWalkError) in
                 guard let map = MemoryMap(of: pid) else { throw failure }
@@ -133,23 +148,25 @@ package enum HeapSnapshotter {
                 var known = isGlibcs ? nil : recorded()
                 known?.addHeaps(map)
                 var frozen = Frozen(memory: memory, map: map, threads: stopped.states)
-                func goOn(_ memory: RemoteMemory) {
+                func goOn(_ memory: RemoteMemory, _ method: HeapSurvey.Method) {
                     stopped.letGo()
                     pause += start.duration(to: .now)
-                    frozen.memory = memory
+                    (frozen.memory, frozen.method) = (memory, method)
                 }
+                defer { if frozen.method == .stop { pause += start.duration(to: .now) } }
                 let fork = mayFork ? ForkedCopy(of: stopped, memory, map, insists: freeze == .fork) : nil
                 if let fork {
-                    goOn(RemoteMemory(pid: fork.pid))
+                    goOn(RemoteMemory(pid: fork.pid), .fork)
                 } else if freeze != .stop {
                     // Copying takes long: not of a heap that somebody is changing just now.
                     if known == nil { known = try GlibcHeap(memory, map, version: version).inventory() }
                     if let kept = MemoryCopy(of: memory, map, most: copyRoom) {
-                        goOn(RemoteMemory(pid: pid, kept: kept))
+                        goOn(RemoteMemory(pid: pid, kept: kept), .copy)
                     }
                 }
-                let stands = frozen.memory.pid == pid && !frozen.memory.isKept
-                defer { if stands { pause += start.duration(to: .now) } }
+                if freeze == .brief, frozen.method == .stop {
+                    throw HeapWalkError(.tooLarge, "process \(pid) would have to stand still for longer than it may")
+                }
                 return try withExtendedLifetime(fork) { () throws(HeapWalkError) in
                     // Of one that was killed meanwhile parts are missing, whatever came of it.
                     defer { if let fork, !fork.isAlive { freeze = .stop } }

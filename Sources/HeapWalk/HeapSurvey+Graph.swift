@@ -16,13 +16,15 @@ extension HeapSurvey {
         let sampled = samples.compactMap { sample in
             reading.blocks.index(startingAt: sample.address).map { (site: sample.site, bytes: sample.bytes, block: $0) }
         }
-        let (sizes, addresses) = (reading.sizes, AddressList(reading.blocks.lazy.map(\.address)))
+        let sizes = SizeList(reading.blocks.lazy.map(\.size))
+        let addresses = AddressList(reading.blocks.lazy.map(\.address))
         reading.index = BlockIndex([])  // dominators need the room
         let roots = Self.tiers(reading)
         let tree = DominatorTree(reading.graph, roots: roots)
         let weights = Weights(tree, sizes)
         self.init(
-            blockCount: UInt64(sizes.count), bytes: sizes.reduce(0, &+), pause: pause, doubts: reading.doubts)
+            blockCount: UInt64(sizes.count), bytes: sizes.reduce(0, &+), pause: pause,
+            method: reading.method, doubts: reading.doubts)
         let held = reading.roots.enumerated().map { number, root in
             (
                 number: number,
@@ -69,7 +71,7 @@ extension HeapSurvey {
         let bytes: ContiguousArray<UInt64>
         let counts: ContiguousArray<UInt32>
 
-        init(_ tree: DominatorTree, _ sizes: ContiguousArray<UInt64>) {
+        init(_ tree: DominatorTree, _ sizes: SizeList) {
             bytes = tree.retained(sizes)
             counts = tree.retainedCounts()
         }
@@ -110,7 +112,7 @@ extension HeapSurvey {
 
     private static func collections(
         _ reading: HeapReading, _ tree: DominatorTree, _ weights: Weights, _ holders: ContiguousArray<UInt32>,
-        _ places: [UInt32: Int], _ addresses: AddressList, _ sizes: ContiguousArray<UInt64>
+        _ places: [UInt32: Int], _ addresses: AddressList, _ sizes: SizeList
     ) -> [Collection] {
         let found = reading.collections
         let weighed = found.weights(tree, bytes: weights.bytes, counts: weights.counts, holders: holders)
@@ -168,7 +170,7 @@ extension HeapSurvey {
     }
 
     private static func types(
-        _ reading: HeapReading, _ sizes: ContiguousArray<UInt64>, _ retained: ContiguousArray<UInt64>,
+        _ reading: HeapReading, _ sizes: SizeList, _ retained: ContiguousArray<UInt64>,
         _ tree: DominatorTree
     ) -> [TypeCount] {
         var counts = reading.typeNames.map { TypeCount(name: $0, count: 0, shallowBytes: 0, retainedBytes: 0) }
@@ -212,7 +214,7 @@ extension HeapSurvey {
     }
 
     /// Those of one type and kind together.
-    private static func leaks(_ reading: HeapReading, _ reached: NodeSet, _ sizes: ContiguousArray<UInt64>) -> [Leak] {
+    private static func leaks(_ reading: HeapReading, _ reached: NodeSet, _ sizes: SizeList) -> [Leak] {
         let found = reading.graph.definiteLeaks(reached: reached)
         let tree = DominatorTree(reading.graph, roots: HeapRoots(found.lazy.map { [$0.head] }))
         let bytes = tree.retained(sizes)

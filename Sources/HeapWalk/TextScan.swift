@@ -24,6 +24,7 @@ struct TextScan {
     private static let mostTexts = 1 << 22
     private static let mostGroups = 1 << 19
     private static let mostListed = 8
+    private static let coarsest: UInt64 = 0xffff
     /// libstdc++ keeps shorter ones in the object.
     private static let shortest: UInt64 = 16
 
@@ -69,12 +70,13 @@ struct TextScan {
             let hash = Self.hash(text, index, &window)
             guard hash & mask == 0 else { continue }
             groups[hash, default: Group(count: 0, text: text)].count += 1
-            guard groups.count > Self.mostGroups else { continue }
+            guard groups.count > Self.mostGroups, mask < Self.coarsest else { continue }
             mask = mask << 1 | 1
             groups = groups.filter { $0.key & mask == 0 }
         }
         let copies = groups.values.filter { $0.count > 1 }
-        waste.duplicateBytes = copies.reduce(0) { $0 + $1.bytes(index) } * (mask + 1)
+        let (bytes, overflows) = copies.reduce(0) { $0 + $1.bytes(index) }.multipliedReportingOverflow(by: mask + 1)
+        waste.duplicateBytes = overflows ? waste.bytes : min(bytes, waste.bytes)
         waste.largest = copies.sorted { ($0.bytes(index), $1.text.block) > ($1.bytes(index), $0.text.block) }
             .prefix(Self.mostListed).map {
                 TextWaste.Copies(block: $0.text.block, count: $0.count, length: UInt64($0.text.length))

@@ -122,7 +122,7 @@ struct TypeReader {
     private func types(inMangledName address: UInt64) -> [String] {
         var names: [String] = []
         var at = address
-        while at < address + 256, isInFile(at), let byte = memory.read(at, 1)?.first, byte != 0 {
+        while at &- address < 256, isInFile(at), let byte = memory.read(at, 1)?.first, byte != 0 {
             guard byte < 0x20 else {
                 at += 1
                 continue

@@ -50,14 +50,19 @@ struct UsedWords {
         let head: UInt64 = isSet ? 56 : 64
         let starts = isSet ? [words[6]] : [words[6], words[7]]
         let ends = starts.dropFirst() + [block.end]
+        let bitmapBytes = max(8, buckets / 8)
+        // What the allocator rounds up must not seem to be a part of each element.
+        guard starts[0] >= block.address, starts[0] - block.address >= head + bitmapBytes,
+            buckets > (block.size > 1 << 16 ? 4096 : 32) / 8
+        else { return false }
         for (start, end) in zip(starts, ends) {
             guard start >= block.address + head, start <= end, end <= block.end else { return false }
             // What has no pointers may be of any stride, and matters not.
             let stride = (end - start) / buckets & ~7
             parts.append(Part(start: start - block.address, stride: max(stride, 8)))
         }
-        bitmap = memory.words(block.address + head, Int(max(1, buckets / 64)))
-        return UInt64(bitmap.count) == max(1, buckets / 64)
+        bitmap = memory.words(block.address + head, Int(bitmapBytes / 8))
+        return bitmap.count == Int(bitmapBytes / 8)
     }
 
     /// - Parameter offset: from the block's beginning.

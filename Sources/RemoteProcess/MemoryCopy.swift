@@ -20,7 +20,10 @@ package final class MemoryCopy {
 
     /// Nil where it would take more than `most` bytes, or cannot be read.
     package init?(of process: RemoteMemory, _ map: MemoryMap, most: UInt64) {
-        for mapping in map.mappings where mapping.isReadable && mapping.isWritable && !mapping.path.hasPrefix("/dev/") {
+        let writable = map.mappings.filter { $0.isReadable && $0.isWritable && !$0.path.hasPrefix("/dev/") }
+        // A sanitizer's shadow of the address space takes too long to look through.
+        guard writable.reduce(0, { $0 + ($1.end - $1.start) }) < 64 << 30 else { return nil }
+        for mapping in writable {
             guard let touched = Self.touched(mapping, of: process.pid) else { return nil }
             runs += touched
         }

@@ -11,8 +11,6 @@ package struct RemoteMemory {
         self.kept = kept
     }
 
-    package var isKept: Bool { kept != nil }
-
     /// nil where not all of it could be read.
     package func read(_ address: UInt64, _ count: Int) -> [UInt8]? {
         guard count >= 0, count <= 64 << 20 else { return nil }

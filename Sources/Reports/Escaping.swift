@@ -37,8 +37,7 @@ extension LeakReport {
         report.suspects = suspects.map { $0.escaped() }
         report.heap = heap?.escaped()
         for index in holderGrowth.indices {
-            report.holderGrowth[index].root.name = holderGrowth[index].root.name.escaped()
-            report.holderGrowth[index].root.type = holderGrowth[index].root.type?.escaped()
+            report.holderGrowth[index].root = holderGrowth[index].root.escaped()
         }
         for index in collectionGrowth.indices {
             report.collectionGrowth[index].title = collectionGrowth[index].title.escaped()
@@ -69,8 +68,7 @@ extension Suspect {
             suspect.stack[index].file = stack[index].file?.escaped()
         }
         for index in holders.indices {
-            suspect.holders[index].root?.name = holders[index].root?.name.escaped() ?? ""
-            suspect.holders[index].root?.type = holders[index].root?.type?.escaped()
+            suspect.holders[index].root = holders[index].root?.escaped()
             suspect.holders[index].way = holders[index].way.map { $0.escaped() }
         }
         for index in evidence.indices { suspect.evidence[index].text = evidence[index].text.escaped() }
@@ -78,15 +76,21 @@ extension Suspect {
     }
 }
 
+extension HeapSurvey.Root {
+    fileprivate func escaped() -> HeapSurvey.Root {
+        var root = self
+        root.name = name.escaped()
+        root.type = type?.escaped()
+        root.module = module.escaped()
+        root.container?.kind = container?.kind.escaped() ?? ""
+        return root
+    }
+}
+
 extension HeapSurvey {
     func escaped() -> HeapSurvey {
         var survey = self
-        for index in roots.indices {
-            survey.roots[index].name = roots[index].name.escaped()
-            survey.roots[index].type = roots[index].type?.escaped()
-            survey.roots[index].module = roots[index].module.escaped()
-            survey.roots[index].container?.kind = roots[index].container?.kind.escaped() ?? ""
-        }
+        survey.roots = roots.map { $0.escaped() }
         for index in types.indices { survey.types[index].name = types[index].name.escaped() }
         for index in leaks.indices {
             survey.leaks[index].type = leaks[index].type.escaped()

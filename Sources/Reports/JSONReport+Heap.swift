@@ -11,6 +11,7 @@ extension HeapSurvey {
             "bytes": .number(Double(bytes)),
             "sharedBytes": .number(Double(sharedBytes)),
             "pauseSeconds": .number(pause),
+            "method": .string(method.rawValue),
             "texts": texts?.json ?? .null,
         ])
     }

@@ -18,7 +18,8 @@ extension TextReport {
         page.heading("Held by")
         let all = "\(Figures.bytes(Double(heap.bytes))) in \(Figures.count(Double(heap.blockCount), "block"))"
         page.paragraph(
-            "", "\(all), read while the process stood still for \(Figures.duration(heap.pause))", indent: 1, column: 1)
+            "", "\(all), read \(heap.method.words); the process stood still for \(Figures.duration(heap.pause))",
+            indent: 1, column: 1)
         for index in heap.roots.indices.prefix(Self.longest) where isMaterial(heap.roots[index].retainedBytes, heap) {
             page.write(heap.roots[index])
             page.writeWay(heap.way(fromRoot: index).map(\.type))
@@ -73,11 +74,13 @@ extension TextReport {
         for collection in report.risingCollections.prefix(Self.longest) {
             page.split(collection.title, "by \(Figures.rate(collection.bytesPerSecond))", indent: 2)
             let rate = Figures.decimal(collection.entriesPerSecond, places: 1)
+            let isCounted = collection.kind != HeapSurvey.Container.vectorOfBytes
+            let entries =
+                isCounted
+                ? " of \(Figures.count(collection.count)) entries, \(rate) more a second of "
+                    + "\(Figures.bytes(collection.bytesPerEntry)) each" : " of \(Figures.bytes(collection.count))"
             page.paragraph(
-                "",
-                "\(collection.kind) of \(Figures.count(collection.count)) entries, \(rate) more a second of "
-                    + "\(Figures.bytes(collection.bytesPerEntry)) each, for \(Figures.duration(collection.seconds))",
-                indent: 4, column: 1)
+                "", "\(collection.kind)\(entries), for \(Figures.duration(collection.seconds))", indent: 4, column: 1)
         }
     }
 
@@ -161,6 +164,16 @@ extension Page {
         let name = leak.isCycle ? "\(leak.type), in a cycle" : leak.type
         split("\(Figures.count(Double(leak.heads))) × \(name)", Figures.bytes(Double(leak.bytes)), indent: 2)
         if leak.way.count > 1 { writeWay(Array(leak.way.dropFirst()) + [leak.type]) }
+    }
+}
+
+extension HeapSurvey.Method {
+    fileprivate var words: String {
+        switch self {
+        case .fork: "from a copy by fork"
+        case .copy: "from a copy of its memory"
+        case .stop: "in place"
+        }
     }
 }
 

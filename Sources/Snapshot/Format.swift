@@ -104,7 +104,8 @@ enum Format {
         columns: """
             id INTEGER PRIMARY KEY, instances INTEGER NOT NULL, kind TEXT NOT NULL, element_count INTEGER NOT NULL, \
             capacity INTEGER, element_size INTEGER, type TEXT, owner TEXT, root INTEGER, retained_bytes INTEGER NOT NULL, \
-            retained_count INTEGER NOT NULL, unused_bytes INTEGER NOT NULL, addresses TEXT NOT NULL
+            retained_count INTEGER NOT NULL, unused_bytes INTEGER NOT NULL, addresses TEXT NOT NULL, \
+            sampled_count INTEGER NOT NULL
             """)
     /// `root` or `above`, an id of this table, is who holds it alone; both NULL where several roots
     /// do, of which `owners` are the largest.

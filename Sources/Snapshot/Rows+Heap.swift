@@ -9,6 +9,7 @@ extension Rows {
         var bytes: UInt64
         var sharedBytes: UInt64
         var pause: Double
+        var method: HeapSurvey.Method
         var texts: HeapSurvey.Texts?
         var doubts: [String]
     }
@@ -16,7 +17,7 @@ extension Rows {
     static func insert(_ heap: HeapSurvey, _ db: Database) throws -> Int {
         let header = HeapHeader(
             blockCount: heap.blockCount, bytes: heap.bytes, sharedBytes: heap.sharedBytes, pause: finite(heap.pause),
-            texts: heap.texts, doubts: heap.doubts)
+            method: heap.method, texts: heap.texts, doubts: heap.doubts)
         try db.execute(sql: "INSERT INTO heap VALUES (0, ?)", arguments: [json(header)])
         let roots = try insert(db, into: Format.root, heap.roots) { index, root in
             [
@@ -41,6 +42,7 @@ extension Rows {
                 collection.owner, collection.root,
                 bits(collection.retainedBytes), bits(collection.retainedCount),
                 bits(collection.unusedBytes), list(collection.addresses),
+                bits(collection.sampledCount),
             ]
         }
         let objects = try insert(db, into: Format.object, heap.objects) { index, object in
@@ -56,22 +58,26 @@ extension Rows {
         return 1 + roots + types + leaks + collections + objects + holdings
     }
 
+    /// Of each list of a survey.
+    private static let longest = 1000
+
     static func heap(_ db: Database) throws -> HeapSurvey {
         let header: HeapHeader = try document(db, Format.heap)
         guard header.pause.isFinite, header.pause >= 0 else { throw Damage(what: "heap") }
         var heap = HeapSurvey(
             blockCount: header.blockCount, bytes: header.bytes, sharedBytes: header.sharedBytes, pause: header.pause,
-            texts: header.texts, doubts: header.doubts)
+            method: header.method, texts: header.texts, doubts: header.doubts)
         let columns = """
             kind, name, type, module, thread, retained_bytes, retained_count, container, element_count, capacity
             """
-        heap.roots = try table(db, Format.root, columns, root)
-        heap.types = try table(db, Format.type, "name, count, shallow_bytes, retained_bytes") { columns in
+        heap.roots = try table(db, Format.root, columns, limit: longest, root)
+        heap.types = try table(db, Format.type, "name, count, shallow_bytes, retained_bytes", limit: longest) {
+            columns in
             HeapSurvey.TypeCount(
                 name: try columns.text(1), count: try columns.bits(2), shallowBytes: try columns.bits(3),
                 retainedBytes: try columns.bits(4))
         }
-        heap.leaks = try table(db, Format.leak, "type, heads, bytes, count, is_cycle, way") { columns in
+        heap.leaks = try table(db, Format.leak, "type, heads, bytes, count, is_cycle, way", limit: longest) { columns in
             HeapSurvey.Leak(
                 type: try columns.text(1), heads: try columns.bits(2), bytes: try columns.bits(3),
                 count: try columns.bits(4), isCycle: try columns.integer(5, as: Int.self) != 0,
@@ -94,9 +100,9 @@ extension Rows {
     private static func collections(_ db: Database, roots: Int) throws -> [HeapSurvey.Collection] {
         let columns = """
             instances, kind, element_count, capacity, element_size, type, owner, root, retained_bytes, \
-            retained_count, unused_bytes, addresses
+            retained_count, unused_bytes, addresses, sampled_count
             """
-        return try table(db, Format.collection, columns) { columns in
+        return try table(db, Format.collection, columns, limit: longest) { columns in
             HeapSurvey.Collection(
                 instances: try columns.bits(1),
                 container: .init(
@@ -106,26 +112,29 @@ extension Rows {
                 root: try columns.optionalIndex(8, below: roots), retainedBytes: try columns.bits(9),
                 retainedCount: try columns.bits(10),
                 unusedBytes: try columns.bits(11),
-                addresses: try columns.list(12, limit: HeapSurvey.Collection.mostAddresses))
+                addresses: try columns.list(12, limit: HeapSurvey.Collection.mostAddresses),
+                sampledCount: try columns.bits(13))
         }
     }
 
     private static func objects(_ db: Database, roots: Int) throws -> [HeapSurvey.Object] {
         var known = 0
         let columns = "address, type, bytes, retained_bytes, retained_count, root, above, owners, owner_count"
-        return try table(db, Format.object, columns) { columns in
+        return try table(db, Format.object, columns, limit: longest) { columns in
             defer { known += 1 }
             let root = try columns.optionalIndex(6, below: roots)
             let above = try columns.optionalIndex(7, below: known)
             let owners: [Int] = try columns.list(8, limit: HeapSurvey.Object.mostOwners)
-            guard root == nil || above == nil, owners.allSatisfy((0..<roots).contains) else {
+            let ownerCount: Int = try columns.integer(9)
+            guard root == nil || above == nil, owners.allSatisfy((0..<roots).contains), ownerCount >= owners.count
+            else {
                 throw Damage(what: "object")
             }
             return HeapSurvey.Object(
                 address: try columns.bits(1), type: try columns.text(2), bytes: try columns.bits(3),
                 retainedBytes: try columns.bits(4), retainedCount: try columns.bits(5),
                 holder: root.map(ObjectHolder.root) ?? above.map(ObjectHolder.object) ?? .others,
-                owners: owners, ownerCount: try columns.integer(9))
+                owners: owners, ownerCount: ownerCount)
         }
     }
 

@@ -126,10 +126,11 @@ extension Rows {
 
     /// The rows of a table whose ids count from 0. Column 0 is the id, the `columns` named follow.
     static func table<Value>(
-        _ db: Database, _ table: Format.Table, _ columns: String, _ value: (Columns) throws -> Value
+        _ db: Database, _ table: Format.Table, _ columns: String, limit: Int = .max,
+        _ value: (Columns) throws -> Value
     ) throws -> [Value] {
         var next: Int32 = 0
-        return try read(db, sql: "SELECT id, \(columns) FROM \(table.name) ORDER BY id", limit: .max) { columns in
+        return try read(db, sql: "SELECT id, \(columns) FROM \(table.name) ORDER BY id", limit: limit) { columns in
             guard try columns.integer(0) == next, next < .max else { throw Damage(what: "id") }
             next += 1
             return try value(columns)

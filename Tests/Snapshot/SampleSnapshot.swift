@@ -60,7 +60,7 @@ private func sampleHeap() -> HeapSurvey {
         .init(
             container: .init(kind: "Dictionary", count: 75_012, capacity: 98_304),
             type: "Swift._DictionaryStorage<A, B>",
-            root: 0, retainedBytes: .max, retainedCount: 9, addresses: [.max, 0]),
+            root: 0, retainedBytes: .max, retainedCount: 9, addresses: [.max, 0], sampledCount: .max),
         .init(
             instances: .max, container: .init(kind: "std::list", count: 3), elementSize: .max, owner: "app::Tracker",
             retainedBytes: 1,
