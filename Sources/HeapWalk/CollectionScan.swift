@@ -71,6 +71,7 @@ struct CollectionScan {
         _ begin: UInt64, _ end: UInt64, _ roomEnd: UInt64, _ address: UInt64, _ home: UInt32?
     ) {
         guard let block = index.block(startingAt: begin), index.blocks[Int(block)].isFilled(to: roomEnd) else { return }
+        guard vectors.count <= max(Self.mostCandidates, index.blocks.count / 2) else { return }
         vectors.append(
             FoundVector(address: address, home: home, block: block, bytes: end - begin, room: roomEnd - begin))
     }

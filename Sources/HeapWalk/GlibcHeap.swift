@@ -167,21 +167,25 @@ struct GlibcHeap<Source: MemorySource> {
         var bytes: UInt64 = 0
         for mapping in map.mappings where mapping.isWritable && mapping.path.isEmpty {
             guard !heaps.contains(where: { $0.overlaps(mapping.start..<mapping.end) }) else { continue }
-            var page = mapping.start
+            var next = mapping.start
             // The process waits: what glibc counted is all there is.
-            while page < mapping.end, count < expected ?? 1 << 20 {
-                let header = memory.words(page, 2)
-                let size = header.count == 2 ? header[1] & ~GlibcLayout.flags : 0
-                guard header.count == 2, header[1] & GlibcLayout.flags == GlibcLayout.isMapped, size >= 4096,
-                    header[0] < 4096, size <= mapping.end - page, (size + header[0]) % 4096 == 0
-                else {
-                    page += 4096
-                    continue
+            for run in memory.touched(mapping.start..<mapping.end) where count < expected ?? 1 << 20 {
+                var page = max(next, run.lowerBound)
+                while page < run.upperBound, count < expected ?? 1 << 20 {
+                    let header = memory.words(page, 2)
+                    let size = header.count == 2 ? header[1] & ~GlibcLayout.flags : 0
+                    guard header.count == 2, header[1] & GlibcLayout.flags == GlibcLayout.isMapped, size >= 4096,
+                        header[0] < 4096, size <= mapping.end - page, (size + header[0]) % 4096 == 0
+                    else {
+                        page += 4096
+                        continue
+                    }
+                    walk.inventory.blocks.append(HeapBlock(address: page + 16, size: size - 16))
+                    count += 1
+                    bytes += size + header[0]
+                    page += (size + 4095) & ~4095
                 }
-                walk.inventory.blocks.append(HeapBlock(address: page + 16, size: size - 16))
-                count += 1
-                bytes += size + header[0]
-                page += (size + 4095) & ~4095
+                next = page
             }
         }
         guard let expected else {

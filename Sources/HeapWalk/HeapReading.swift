@@ -21,6 +21,8 @@ struct HeapReading {
     /// None before it is contracted.
     var collections = Collections.none
     var texts: TextWaste?
+    /// What the roots lead to; nothing before it is contracted.
+    var reached = NodeSet(nodeCount: 0)
     var method: HeapSurvey.Method
     var doubts: [String]
 
@@ -31,6 +33,8 @@ struct HeapReading {
         collections = Collections(candidates, index, graph, firstWords)
         collections.add(vectors, elementSizes: elementSizes, of: blocks.count)
         collections.add(storages, index)
+        // What a collection's nodes seem to be led to by is doubtful, but not so that they would be lost.
+        reached = graph.reachable(from: HeapRoots(roots.lazy.map(\.targets)), known: weak)
         graph = collections.contracted(graph, weak: weak)
         roots = roots.map(collections.contracted)
         candidates = []

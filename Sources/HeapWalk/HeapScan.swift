@@ -41,24 +41,29 @@ struct HeapScan<Source: MemorySource> {
             var type: UInt32?
             var used: UsedWords?
             var address = block.address
-            window.forEachPiece(of: block.address..<block.address + block.size) { words in
-                head.add(words)
-                if type == nil {
-                    let first = reader.type(words[0], size: block.size)
-                    used =
-                        first == reader.textType
-                        ? .ofText : reader.layouts[Int(first)].flatMap { UsedWords($0, block, memory) }
-                    type = first
-                }
-                if used == nil { collections.look(at: words, address: address, home: UInt32(node)) }
-                for word in words {
-                    defer { address += 8 }
-                    guard let target = index.block(at: word), used?.contains(address - block.address) ?? true else {
-                        continue
+            let whole = block.address..<block.address + block.size
+            // Of a large one much may never have been used.
+            for part in block.size > 1 << 20 ? memory.touched(whole) : [whole] {
+                address = part.lowerBound
+                window.forEachPiece(of: part) { words in
+                    if part.lowerBound == block.address { head.add(words) }
+                    if type == nil {
+                        let first = reader.type(words[0], size: block.size)
+                        used =
+                            first == reader.textType
+                            ? .ofText : reader.layouts[Int(first)].flatMap { UsedWords($0, block, memory) }
+                        type = first
                     }
-                    // A pointer of a block into its own midst is how lists and short strings are made; one to its
-                    // beginning is a reference to itself.
-                    if target != UInt32(node) || word == block.address { builder.addEdge(to: target) }
+                    if used == nil { collections.look(at: words, address: address, home: UInt32(node)) }
+                    for word in words {
+                        defer { address += 8 }
+                        guard let target = index.block(at: word), used?.contains(address - block.address) ?? true else {
+                            continue
+                        }
+                        // A pointer of a block into its own midst is how lists and short strings are made; one to its
+                        // beginning is a reference to itself.
+                        if target != UInt32(node) || word == block.address { builder.addEdge(to: target) }
+                    }
                 }
             }
             builder.endNode()

@@ -36,7 +36,7 @@ package enum HeapSnapshotter {
     ///   - recorded: the blocks of an allocator that is not glibc's, asked for while the process stands still; nil where
     ///     they are not known.
     ///   - samples: blocks that were sampled just before, whose holders are looked up.
-    ///   - room: bytes that this may take, about 100 a block; nil: any.
+    ///   - room: bytes that this may take, about 150 a block; nil: any.
     ///   - symbols: the variables of the module at a path, by address.
     package static func survey(
         _ pid: Int32, freeze: Freeze = .automatic, copyRoom: UInt64 = 0, recorded: () -> HeapInventory? = notRecorded,
@@ -73,7 +73,7 @@ package enum HeapSnapshotter {
 
     package static func notRecorded() -> HeapInventory? { nil }
 
-    private static let bytesPerBlock: UInt64 = 100
+    private static let bytesPerBlock: UInt64 = 150
 
     private static func check(_ blocks: Int, _ room: UInt64?) throws(HeapWalkError) {
         let need = UInt64(blocks) * bytesPerBlock

@@ -44,7 +44,7 @@ extension HeapSurvey {
         let places = Dictionary(
             uniqueKeysWithValues: listed.enumerated().map { (tree.firstRoot + UInt32($0.element.number), $0.offset) })
         let holders = tree.holders()
-        holdings = Self.holdings(sampled, holders, places)
+        holdings = Self.holdings(sampled, holders, places, reading.reached)
         collections = Self.collections(reading, tree, weights, holders, places, addresses, sizes)
         for collection in collections {
             guard let root = collection.root, collection.instances == 1, self.roots[root].container == nil else {
@@ -63,7 +63,7 @@ extension HeapSurvey {
         findOwners(of: objects, reading, SharedOwners(reading.graph, roots: roots, tree, holders: holders), places)
         types = Self.types(reading, sizes, weights.bytes, tree)
         texts = Self.texts(reading)
-        leaks = Self.leaks(reading, reading.graph.reachable(from: roots), sizes)
+        leaks = Self.leaks(reading, reading.reached, sizes)
     }
 
     /// What each node and root retains.
@@ -96,12 +96,12 @@ extension HeapSurvey {
 
     private static func holdings(
         _ sampled: [(site: Int32, bytes: Double, block: Int)], _ holders: ContiguousArray<UInt32>,
-        _ places: [UInt32: Int]
+        _ places: [UInt32: Int], _ reached: NodeSet
     ) -> [Holding] {
         var sums: [Int32: [Holding.Holder: Double]] = [:]
         for sample in sampled {
             let holder: Holding.Holder =
-                holders[sample.block] == DominatorTree.unreachable
+                !reached.contains(UInt32(sample.block))
                 ? .nothing : places[holders[sample.block]].map(Holding.Holder.root) ?? .others
             sums[sample.site, default: [:]][holder, default: 0] += sample.bytes
         }

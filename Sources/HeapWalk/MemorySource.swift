@@ -4,6 +4,12 @@ package import RemoteProcess
 package protocol MemorySource {
     /// Copies what it can from `address` on, all or the first part; returns how many bytes that was.
     func copy(_ address: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int
+    /// The parts of a range that were ever touched: all others are zero, and better not read.
+    func touched(_ range: Range<UInt64>) -> [Range<UInt64>]
+}
+
+extension MemorySource {
+    package func touched(_ range: Range<UInt64>) -> [Range<UInt64>] { [range] }
 }
 
 extension RemoteMemory: MemorySource {}

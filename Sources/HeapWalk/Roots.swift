@@ -50,19 +50,22 @@ struct RootFinder<Source: MemorySource> {
     private mutating func mappings(_ images: [RemoteImage], _ pointers: Set<UInt64>) {
         let data = images.flatMap(\.segments).filter { $0.type == 1 && $0.isWritable && $0.size < 1 << 40 }
             .map { $0.start..<$0.start &+ $0.size }
+        let own = Set(images.map(\.path))
         for mapping in map.mappings
-        where mapping.isReadable && mapping.isWritable && mapping.isAnonymous
+        where mapping.isReadable && mapping.mayHold && !own.contains(mapping.path)
             && !pointers.contains(where: mapping.contains)
             && !inventory.heaps.contains(where: { $0.overlaps(mapping.start..<mapping.end) })
         {
             let whole = mapping.start..<mapping.end
-            guard mapping.end - mapping.start < Self.largestMapping else {
-                unread += mapping.end - mapping.start
+            let touched = memory.touched(whole)
+            let bytes = touched.reduce(0) { $0 + ($1.upperBound - $1.lowerBound) }
+            guard bytes < Self.largestMapping else {
+                unread += bytes
                 continue
             }
             let known = data.filter { $0.overlaps(whole) } + scan.index.blocks(in: whole)
             for gap in whole.gaps(between: known.sorted { $0.lowerBound < $1.lowerBound }) {
-                let held = scan.targets(in: gap).map(\.block)
+                let held = touched.filter(gap.overlaps).flatMap { scan.targets(in: $0.clamped(to: gap)).map(\.block) }
                 if !held.isEmpty { roots.append(HeapRoot(kind: .mapping, address: gap.lowerBound, targets: held)) }
             }
         }
@@ -187,8 +190,10 @@ extension Range<UInt64> {
 }
 
 extension Mapping {
-    /// Memory rather than a file; a ledger, which names blocks by address, is a file.
-    fileprivate var isAnonymous: Bool {
-        path.isEmpty || path == "[stack]" || path.hasPrefix("[anon:") || path.hasPrefix("/memfd:")
+    /// Memory that a program may keep pointers in: anonymous, also where it was made read-only, shared between processes, or a
+    /// file that it writes to. A ledger names blocks by address, and holds none of them.
+    fileprivate var mayHold: Bool {
+        if path.hasSuffix(".ledger") || path.hasPrefix("[v") { return false }
+        return isWritable || path.isEmpty || path.hasPrefix("[anon:") || path.hasPrefix("/memfd:")
     }
 }

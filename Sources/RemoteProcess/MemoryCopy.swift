@@ -16,16 +16,25 @@ package final class MemoryCopy {
     private var runs: [Run] = []
     private let storage: UnsafeMutableRawPointer
     private let size: Int
-    private static let page: UInt64 = 4096
 
     /// Nil where it would take more than `most` bytes, or cannot be read.
     package init?(of process: RemoteMemory, _ map: MemoryMap, most: UInt64) {
         let writable = map.mappings.filter { $0.isReadable && $0.isWritable && !$0.path.hasPrefix("/dev/") }
         // A sanitizer's shadow of the address space takes too long to look through.
         guard writable.reduce(0, { $0 + ($1.end - $1.start) }) < 64 << 30 else { return nil }
+        guard let pages = TouchedPages(of: process.pid) else { return nil }
         for mapping in writable {
-            guard let touched = Self.touched(mapping, of: process.pid) else { return nil }
-            runs += touched
+            guard let touched = pages.runs(in: mapping.start..<mapping.end, isOwn: mapping.isFile) else { return nil }
+            var at = mapping.start
+            for run in touched {
+                // What is the file's can be read there afterwards.
+                if !mapping.isFile, run.lowerBound > at {
+                    runs.append(Run(start: at, end: run.lowerBound, isCopied: false))
+                }
+                runs.append(Run(start: run.lowerBound, end: run.upperBound, isCopied: true))
+                at = run.upperBound
+            }
+            if !mapping.isFile, at < mapping.end { runs.append(Run(start: at, end: mapping.end, isCopied: false)) }
         }
         let bytes = runs.reduce(0) { $0 + ($1.isCopied ? $1.end - $1.start : 0) }
         guard bytes > 0, bytes <= most else { return nil }
@@ -46,32 +55,10 @@ package final class MemoryCopy {
 
     deinit { munmap(storage, size) }
 
-    /// A mapping's pages, by whether they are in memory or in swap, and no file's (Documentation/admin-guide/mm/pagemap.rst:
-    /// bits 63, 62 and 61).
-    private static func touched(_ mapping: Mapping, of pid: Int32) -> [Run]? {
-        let file = open("/proc/\(pid)/pagemap", O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { return nil }
-        defer { close(file) }
-        var runs: [Run] = []
-        var entries = [UInt64](repeating: 0, count: 1 << 13)
-        var address = mapping.start
-        while address < mapping.end {
-            let wanted = min(entries.count, Int((mapping.end - address) / page))
-            let got = pread(file, &entries, wanted * 8, off_t(address / page * 8)) / 8
-            guard got > 0 else { return nil }
-            for entry in entries[..<got] {
-                defer { address += page }
-                let isOwn = entry >> 62 != 0 && !(mapping.isFile && entry >> 61 & 1 == 1)
-                // What is the file's can be read there afterwards.
-                if mapping.isFile, !isOwn { continue }
-                if let last = runs.last, last.end == address, last.isCopied == isOwn {
-                    runs[runs.count - 1].end += page
-                } else {
-                    runs.append(Run(start: address, end: address + page, isCopied: isOwn))
-                }
-            }
-        }
-        return runs
+    /// The parts of `range` that were touched.
+    func touched(in range: Range<UInt64>) -> [Range<UInt64>] {
+        runs[runs.partitioningIndex { $0.end > range.lowerBound }...].prefix { $0.start < range.upperBound }
+            .filter(\.isCopied).map { ($0.start..<$0.end).clamped(to: range) }
     }
 
     /// Bytes from `address`, of which it has none, to the next of which it has.

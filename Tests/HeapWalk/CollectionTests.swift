@@ -183,7 +183,7 @@ import Testing
         let arrays = try #require(collection("Array", byUser.type, in: survey))
         // One may be in a register, too.
         #expect(isNear(arrays.container.count, 15_000) && isNear(arrays.retainedCount, 20_000), "\(arrays)")
-        #expect(arrays.addresses.count > 16 && arrays.addresses.count <= 32 && arrays.root == byUser.root)
+        #expect(arrays.addresses.count > 16 && arrays.addresses.count <= 64 && arrays.root == byUser.root)
         let seen = try #require(collection("Set", "program.Tracker", in: survey))
         #expect(seen.container.count == 5000 && isNear(seen.retainedCount, 5001), "\(seen)")
         let log = try #require(survey.collections.first { $0.container.kind == "Array" && $0.owner == nil })
