@@ -55,12 +55,6 @@ package final class MemoryCopy {
 
     deinit { munmap(storage, size) }
 
-    /// The parts of `range` that were touched.
-    func touched(in range: Range<UInt64>) -> [Range<UInt64>] {
-        runs[runs.partitioningIndex { $0.end > range.lowerBound }...].prefix { $0.start < range.upperBound }
-            .filter(\.isCopied).map { ($0.start..<$0.end).clamped(to: range) }
-    }
-
     /// Bytes from `address`, of which it has none, to the next of which it has.
     func gap(at address: UInt64) -> Int {
         let index = runs.partitioningIndex { $0.end > address }

@@ -37,8 +37,7 @@ package struct RemoteMemory {
 
     /// The parts of a range of anonymous memory that were ever touched: all others are zero.
     package func touched(_ range: Range<UInt64>) -> [Range<UInt64>] {
-        if let kept { return kept.touched(in: range) }
-        return TouchedPages(of: pid)?.runs(in: range) ?? [range]
+        TouchedPages(of: pid)?.runs(in: range) ?? [range]
     }
 
     package func word(_ address: UInt64) -> UInt64? { read(address, 8).map { number($0, at: 0, size: 8) } }

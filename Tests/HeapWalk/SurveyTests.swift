@@ -116,6 +116,30 @@ import Testing
         #expect(program.end() == 0)
     }
 
+    /// Wherever a program may keep pointers: shared memory, files that it writes to, what was made read-only since.
+    @Test(arguments: [Freeze.fork, .copy, .stop]) func whatOtherMemoryHoldsIsNoLeak(freeze: Freeze) throws {
+        let program = try WatchedProgram(
+            """
+            #include <fcntl.h>
+            #include <sys/mman.h>
+            static void fill(int kind) {
+                int file = kind == 2 ? memfd_create("room", 0) : kind == 3 ? open("/tmp", O_TMPFILE | O_RDWR, 0600) : -1;
+                if (file >= 0) ftruncate(file, 1 << 20);
+                int flags = (kind == 0 ? MAP_PRIVATE : MAP_SHARED) | (file < 0 ? MAP_ANONYMOUS : 0);
+                if (kind == 3) flags = MAP_PRIVATE;
+                void **room = (void **)mmap(nullptr, 1 << 20, PROT_READ | PROT_WRITE, flags, file, 0);
+                for (int i = 0; i < 100; i++) room[7 * i] = malloc(7777);
+                if (kind == 0) mprotect(room, 1 << 20, PROT_READ);
+            }
+            static void work() { for (int kind = 0; kind < 4; kind++) fill(kind); }
+            """)
+        let survey = try HeapSnapshotter.survey(
+            program.pid, freeze: freeze, copyRoom: 1 << 30, symbols: Symbolicator().variables)
+        #expect(survey.leaks.isEmpty, "\(survey.leaks)")
+        #expect(survey.roots.filter { $0.kind == .mapping }.reduce(0) { $0 + $1.retainedCount } >= 400)
+        #expect(program.end() == 0)
+    }
+
     /// A program may keep its pointers in memory that it mapped by itself.
     @Test func whatMappedMemoryHoldsIsNoLeak() throws {
         let program = try WatchedProgram(
