@@ -46,7 +46,7 @@ if [[ ${1:-} == --full ]]; then
     count Tests/EndToEnd/checks/programs.py 3
     count Tests/EndToEnd/checks/python-suite.py --full
     count Tests/EndToEnd/checks/soak.py 600
-    count Tests/EndToEnd/checks/collections.py 600
+    count Tests/EndToEnd/checks/counted-collections.py 600
     count Tests/EndToEnd/checks/killed.py 10 50
     count Tests/EndToEnd/checks/attach.py 100 100
     count Tests/EndToEnd/checks/capture.py 5
@@ -59,7 +59,7 @@ else
     count Tests/EndToEnd/checks/programs.py
     count Tests/EndToEnd/checks/python-suite.py
     count Tests/EndToEnd/checks/soak.py
-    count Tests/EndToEnd/checks/collections.py
+    count Tests/EndToEnd/checks/counted-collections.py
     count Tests/EndToEnd/checks/killed.py 1 5
     count Tests/EndToEnd/checks/attach.py
     count Tests/EndToEnd/checks/bad-input.py 200

@@ -2,7 +2,7 @@ import AgentCore
 import HeapWalk
 
 /// Counts the entries of a process's large collections every five seconds. The process does not stand still for it, and
-/// a collection costs two microseconds.
+/// one of them costs some microseconds.
 struct CollectionWatch {
     private let found: [FoundCollection]
     let pid: Int32

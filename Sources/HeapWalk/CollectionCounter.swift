@@ -1,8 +1,9 @@
 import HeapProfile
 import RemoteProcess
 
-/// Counts the entries of collections in a process that runs: a count is one word, which is read whole. Costs two system
-/// calls a collection.
+/// Counts the entries of collections in a process that runs. A count is one word, which is read whole; what is read around
+/// it tells whether it still is what it was, as far as that can be told. One to three system calls a collection, and a few
+/// more for the first of each Swift type.
 package struct CollectionCounter {
     private let memory: RemoteMemory
     private var types: TypeReader
@@ -18,7 +19,7 @@ package struct CollectionCounter {
     ///   - kind: as a survey has it, with the type of the storage or the size of the elements, and the address.
     ///   - address: of the object, or of the pointer to a Swift collection's storage.
     ///
-    /// Returns nil where there is no such collection any more.
+    /// Returns nil where what is there cannot be such a collection.
     package mutating func count(
         kind: String, type: String?, elementSize: UInt64? = nil, at address: UInt64
     ) -> UInt64? {

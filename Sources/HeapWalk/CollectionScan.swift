@@ -33,6 +33,13 @@ struct CollectionScan {
         mostElements = UInt64(index.blocks.count)
     }
 
+    /// What was left out, one line each.
+    var doubts: [String] {
+        let isFull =
+            candidates.count >= Self.mostCandidates || vectors.count > max(Self.mostCandidates, index.blocks.count / 2)
+        return isFull ? ["more looks like collections than can be looked through: some of them are not told"] : []
+    }
+
     mutating func look(at words: UnsafeBufferPointer<UInt64>, address: UInt64, home: UInt32?) {
         for last in words.indices.dropFirst(2) {
             let word = words[last]

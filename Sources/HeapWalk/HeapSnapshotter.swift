@@ -62,7 +62,8 @@ package enum HeapSnapshotter {
                 candidates: finder.collections.candidates, vectors: finder.collections.vectors,
                 elementSizes: finder.elementSizes, storages: finder.storages,
                 texts: finder.collections.texts.waste(scan.index, memory),
-                method: frozen.method, doubts: inventory.doubts + Self.doubts(unread: finder.unread))
+                method: frozen.method,
+                doubts: inventory.doubts + Self.doubts(unread: finder.unread) + finder.collections.doubts)
         }
         return HeapSurvey(reading.contracted(), samples: samples, pause: pause)
     }

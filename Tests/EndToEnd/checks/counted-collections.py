@@ -2,9 +2,10 @@
 """Unbounded collections: the agent finds the large ones in the heap of a leaking service, counts them while it runs, tells
 which one only grows, and how fast; of the service that is fixed it tells nothing.
 
-    Tests/EndToEnd/checks/collections.py [SECONDS]       how long the services run; default 160
+    Tests/EndToEnd/checks/counted-collections.py [SECONDS]       how long the services run; default 160
 """
 
+import sqlite3
 import sys
 
 from support import *
@@ -30,6 +31,14 @@ def events(folder):
     return [event for event in map(json.loads, lines) if event["event"] == "collection"]
 
 
+def counted(taken):
+    """How many collections the newest snapshot has counts of."""
+    if not taken:
+        return 0
+    with sqlite3.connect(f"file:{taken[-1]}?mode=ro", uri=True) as snapshot:
+        return snapshot.execute("SELECT count(*) FROM counts").fetchone()[0]
+
+
 def entry_rate(log):
     """Events a second that the tracker holds, by the service's own account."""
     points = [
@@ -47,6 +56,7 @@ for name, (process, folder, log) in runs.items():
     report = analyze(taken[-1]) if taken else None
     rising = report["risingCollections"] if report else []
     if name.endswith("-fixed"):
+        check(counted(taken), f"{name}: its collections were counted")
         check(not told and not rising, f"{name}: nothing only grows ({[r['title'] for r in rising]})")
         continue
     truth = entry_rate(log)
