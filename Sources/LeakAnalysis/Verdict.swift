@@ -15,13 +15,16 @@ extension LeakReport {
             : limit.flatMap { limit in
                 timeToLimit(limit, usage: usage, growth: growth, memory: input.memory)
             }
+        let rising = RisingCollection.rising(input.counts)
+        let verdict = Verdict(growth: growth, heap: heap, timeToLimit: time)
+            .naming(rising.first, heap.holderGrowth.first, growth: growth)
         self.init(
-            verdict: Verdict(growth: growth, heap: heap, timeToLimit: time), growth: growth, timeToLimitSeconds: time,
+            verdict: verdict, growth: growth, timeToLimitSeconds: time,
             usageBytes: usage, limitBytes: limit, suspects: heap.suspects, healthy: heap.healthy,
             process: process, sampling: heap.sampling, heap: input.heap,
             holderGrowth: heap.holderGrowth,
             collectionGrowth: CollectionGrowth.growing(input.heap, since: input.earlier),
-            risingCollections: RisingCollection.rising(input.counts),
+            risingCollections: rising,
             warnings: losses(input.profile) + (input.heap?.doubts ?? []))
     }
 }
@@ -82,6 +85,19 @@ extension Verdict {
         } else {
             self.init(class: .stable, summary: Self.stable(growth, heap) + end)
         }
+    }
+
+    /// With who holds ever more, as far as it is much of the growth: a site may look healthy whose blocks are replaced by
+    /// larger ones all the time.
+    fileprivate func naming(_ rising: RisingCollection?, _ holder: HolderGrowth?, growth: GrowthReport) -> Verdict {
+        let grown =
+            rising.map { (name: $0.title, rate: $0.bytesPerSecond, how: "has a collection that only grows") }
+            ?? holder.map { (name: $0.root.title, rate: $0.bytesPerSecond, how: "holds ever more") }
+        guard let grown, grown.rate >= max(1024, growth.low / 10) else { return self }
+        var verdict = self
+        if verdict.class == .unknown { verdict.class = .growth }
+        verdict.summary += " \(grown.name) \(grown.how), by \(Figures.rate(grown.rate))."
+        return verdict
     }
 
     /// Where recording ended before the program did.

@@ -93,5 +93,10 @@ import Testing
         #expect(report.risingCollections.count == 1 && rising.title == "a")
         #expect(abs(rising.entriesPerSecond - 20) < 0.1 && abs(rising.bytesPerSecond - 2000) < 10)
         #expect(rising.count == 2900 && rising.seconds == 95)
+        // Without a profile nothing else is known.
+        #expect(
+            report.verdict.class == .growth
+                && report.verdict.summary.hasSuffix("a has a collection that only grows, by 1.95 KiB/s."),
+            "\(report.verdict)")
     }
 }
