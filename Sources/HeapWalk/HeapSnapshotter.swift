@@ -9,7 +9,7 @@ package enum Freeze: String, Sendable, CaseIterable {
     /// A copy by fork, for which it stands still for some 20 ms a GB, also where the first process of its container may keep
     /// a zombie of it; where it is not possible at all, as `automatic`.
     case fork
-    /// It stands still until its memory is copied: about a second a GB. Takes as much memory here.
+    /// It stands still until its memory is copied: about 1.5 s a GB. Takes as much memory here.
     case copy
     /// As `automatic`, but not at all where that would come to `stop`.
     case brief

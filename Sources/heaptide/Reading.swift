@@ -15,8 +15,8 @@ struct TakeSnapshot: ParsableCommand {
 
             With --heap a copy of the process is made by fork, and its heap read: the process stands still for some 20 ms \
             a GB, and goes on whatever happens to this command. Where that is not possible, or with --freeze copy, it \
-            stands still until its memory is copied, about a second a GB; where there is no room for that, or with \
-            --freeze stop, until it is read, about two. It works for programs with glibc's allocator, also without \
+            stands still until its memory is copied, about 1.5 seconds a GB; where there is no room for that, or with \
+            --freeze stop, until it is read, about 2.3. It works for programs with glibc's allocator, also without \
             the probe; with other allocators where the probe has recorded every allocation (`run --interval 1`).
             """)
 
