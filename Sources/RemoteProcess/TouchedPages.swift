@@ -14,7 +14,7 @@ package struct TouchedPages: ~Copyable {
 
     deinit { close(file) }
 
-    /// The runs of such pages in `range`, clipped to it. About 10 ms a GB of addresses.
+    /// The runs of such pages in `range`, clipped to it. About 2 ms a GB of addresses.
     ///
     /// - Parameter isOwn: without those that are a file's as it is, which need not be read now.
     package func runs(in range: Range<UInt64>, isOwn: Bool = false) -> [Range<UInt64>]? {
