@@ -97,7 +97,7 @@ let package = Package(
 
         // Pure.
         room("HeapProfile"),
-        room("HeapGraph"),
+        room("HeapGraph", [algorithms]),
         room("TimeSeries"),
         room("LeakAnalysis", ["HeapProfile", "TimeSeries", algorithms]),
         room("Reports", ["HeapProfile", "LeakAnalysis"]),

@@ -44,12 +44,7 @@ struct HeapRequest: Codable {
 
     /// Pages that the process writes to while its copy lives are charged to its cgroup.
     private var method: Freeze {
-        switch freeze {
-        case .fork?: return .fork
-        case .copy?: return .copy
-        case .stop?: return .stop
-        case nil: break
-        }
+        if let freeze, let asked = Freeze(rawValue: freeze.rawValue) { return asked }
         if isBrief { return .brief }
         let files = ProcFS()
         guard let tightest = ((try? files.cgroup(of: pid)) ?? nil)?.tightest, let memory = try? files.process(pid)

@@ -1,3 +1,5 @@
+import Algorithms
+
 /// Which roots together hold what none of them holds alone.
 ///
 /// What one root or one shared node holds alone is led to by nobody else but through that: a pointer from outside leads
@@ -48,10 +50,8 @@ public struct SharedOwners: Sendable {
         var seen: Set = [node]
         var waiting = [node]
         while let target = waiting.popLast() {
-            var index = firstPointer(to: target)
-            while index < pointers.count, pointers[index].target == target {
-                let source = pointers[index].source
-                index += 1
+            let first = pointers.partitioningIndex { $0.target >= target }
+            for source in pointers[first...].prefix(while: { $0.target == target }).map(\.source) {
                 if source >= firstRoot {
                     owners.insert(source)
                 } else if seen.insert(source).inserted {
@@ -60,14 +60,5 @@ public struct SharedOwners: Sendable {
             }
         }
         return owners.sorted()
-    }
-
-    private func firstPointer(to target: UInt32) -> Int {
-        var (low, high) = (0, pointers.count)
-        while low < high {
-            let middle = (low + high) / 2
-            if pointers[middle].target < target { low = middle + 1 } else { high = middle }
-        }
-        return low
     }
 }

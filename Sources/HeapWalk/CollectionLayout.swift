@@ -9,7 +9,7 @@ import HeapProfile
 /// end of what there is room for. Rust's tables (hashbrown, raw/mod.rs) are control bytes, their number less one, room that
 /// is left before it grows, and items. Swift's storage objects (stdlib/public/core, ContiguousArrayBuffer.swift,
 /// NativeDictionary.swift) hold count and capacity behind the object's head.
-enum CollectionLayout: String, CaseIterable {
+enum CollectionLayout: String {
     case hashTable = "std::unordered_map or set"
     case tree = "std::map or set"
     case list = "std::list"

@@ -3,7 +3,7 @@ package import HeapProfile
 import RemoteProcess
 
 /// How a process is kept from changing its heap while that is read.
-package enum Freeze: String, Sendable, CaseIterable {
+package enum Freeze: String, Sendable {
     /// A copy by fork, where that leaves no trace; else `copy`, where there is room; else `stop`.
     case automatic
     /// A copy by fork, for which it stands still for some 20 ms a GB, also where the first process of its container may keep

@@ -192,20 +192,15 @@ extension HeapSurvey {
     }
 
     private static func texts(_ reading: HeapReading) -> Texts? {
-        reading.texts.map { found in
-            let owners = reading.graph.sources(of: found.largest.map(\.block))
-            return Texts(
-                count: found.count, bytes: found.bytes, duplicateBytes: found.duplicateBytes,
-                unusedBytes: found.unusedBytes,
-                largest: found.largest.map { copies in
-                    Texts.Copies(
-                        count: copies.count, length: copies.length,
-                        owner: owners[copies.block].map { owner in
-                            reading.collections.layout(owner)?.rawValue
-                                ?? reading.typeNames[Int(reading.types[Int(owner)])]
-                        } ?? "")
-                })
+        guard let found = reading.texts else { return nil }
+        let owners = reading.graph.sources(of: found.examples)
+        var texts = found.texts
+        for (index, example) in found.examples.enumerated() {
+            guard let owner = owners[example] else { continue }
+            texts.largest[index].owner =
+                reading.collections.layout(owner)?.rawValue ?? reading.typeNames[Int(reading.types[Int(owner)])]
         }
+        return texts
     }
 
     private static func way(around head: UInt32, _ reading: HeapReading) -> [String] {

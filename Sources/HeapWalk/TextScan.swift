@@ -59,7 +59,7 @@ struct TextScan {
         var groups: [UInt64: Group] = [:]
         /// Of groups with such a hash all are counted, of others none: each group has the same chance.
         var mask: UInt64 = 0
-        var waste = TextWaste()
+        var waste = HeapSurvey.Texts(count: 0, bytes: 0, duplicateBytes: 0, unusedBytes: 0)
         var window = MemoryWindow(memory)
         var last: UInt32?
         for text in texts.sorted(by: { $0.block < $1.block }) where text.block != last {
@@ -77,11 +77,10 @@ struct TextScan {
         let copies = groups.values.filter { $0.count > 1 }
         let (bytes, overflows) = copies.reduce(0) { $0 + $1.bytes(index) }.multipliedReportingOverflow(by: mask + 1)
         waste.duplicateBytes = overflows ? waste.bytes : min(bytes, waste.bytes)
-        waste.largest = copies.sorted { ($0.bytes(index), $1.text.block) > ($1.bytes(index), $0.text.block) }
-            .prefix(Self.mostListed).map {
-                TextWaste.Copies(block: $0.text.block, count: $0.count, length: UInt64($0.text.length))
-            }
-        return waste
+        let largest = copies.sorted { ($0.bytes(index), $1.text.block) > ($1.bytes(index), $0.text.block) }
+            .prefix(Self.mostListed)
+        waste.largest = largest.map { .init(count: $0.count, length: UInt64($0.text.length), owner: "") }
+        return TextWaste(texts: waste, examples: largest.map(\.text.block))
     }
 
     /// FNV-1a over words, with the high bits folded down (Fowler, Noll, Vo).
@@ -118,18 +117,9 @@ extension TextScan.Group {
     fileprivate func bytes(_ index: BlockIndex) -> UInt64 { (count - 1) * index.blocks[Int(text.block)].size }
 }
 
-/// What `TextScan` found.
+/// What `TextScan` found; the owners are not known yet.
 struct TextWaste {
-    struct Copies {
-        /// One of them.
-        var block: UInt32
-        var count: UInt64
-        var length: UInt64
-    }
-
-    var count: UInt64 = 0
-    var bytes: UInt64 = 0
-    var duplicateBytes: UInt64 = 0
-    var unusedBytes: UInt64 = 0
-    var largest: [Copies] = []
+    var texts: HeapSurvey.Texts
+    /// One of each of `texts.largest`.
+    var examples: [UInt32]
 }

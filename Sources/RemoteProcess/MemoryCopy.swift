@@ -1,5 +1,4 @@
 import Algorithms
-import CLinux
 import Glibc
 
 /// What a process has in its writable memory at one moment, kept here: it need stand still only as long as the copying

@@ -141,8 +141,11 @@ extension Page {
     /// From who holds to where the memory comes together.
     mutating func writeWay(_ types: [String]) {
         guard !types.isEmpty else { return }
-        let shown = types.prefix(6).joined(separator: " → ")
-        paragraph("", "by way of \(shown)\(types.count > 6 ? " → …" : "")", indent: 4, column: 1)
+        paragraph("", "by way of \(Self.way(types))", indent: 4, column: 1)
+    }
+
+    static func way(_ types: [String]) -> String {
+        types.prefix(6).joined(separator: " → ") + (types.count > 6 ? " → …" : "")
     }
 
     mutating func write(_ collection: HeapSurvey.Collection, in heap: HeapSurvey) {

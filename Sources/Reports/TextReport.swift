@@ -133,8 +133,7 @@ struct TextReport {
                 index == 0 ? "held by" : "",
                 ["\(holder.name): \(Figures.percent(holder.share))", holder.root?.container?.text])
             if index == 0, !holder.way.isEmpty {
-                detail(
-                    "by way of", [holder.way.prefix(6).joined(separator: " → ") + (holder.way.count > 6 ? " → …" : "")])
+                detail("by way of", [Page.way(holder.way)])
             }
         }
     }
