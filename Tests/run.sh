@@ -20,7 +20,8 @@ swift build -c release --disable-local-rpath --build-tests --explicit-target-dep
 
 passed=0 failed=0
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+failures=$(mktemp)
+trap 'rm -f "$log" "$failures"' EXIT
 
 # Runs a command and adds up what it counted: the checks end in `12 passed, 1 failed`, swift-testing in
 # `Test run with 12 tests in 3 suites failed after 1.2 seconds with 4 issues.`
@@ -36,6 +37,7 @@ count() {
     fi
     # Whoever crashes has not counted to the end.
     ((status == 0 || bad > 0)) || bad=1
+    ((bad == 0)) || { echo "$*" && grep -E -A3 '^FAILED|^. Test .* (recorded an issue|failed after)|Fatal error' "$log"; } >>"$failures"
     passed=$((passed + ok)) failed=$((failed + bad))
 }
 
@@ -66,5 +68,7 @@ else
     count Tests/EndToEnd/checks/quickstart.py
 fi
 
+# Once more what failed: the end of a long log is what people see of it.
+cat "$failures"
 printf '\n%d passed, %d failed\n' "$passed" "$failed"
 ((failed == 0))

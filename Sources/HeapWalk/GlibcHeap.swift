@@ -61,12 +61,8 @@ struct GlibcHeap<Source: MemorySource> {
         guard words.count > 2 * count else { return nil }
         var best: (arena: UInt64, score: Int)?
         for first in 0..<(words.count - 2 * count) {
+            guard mayBeBins(words[first..<first + 2 * count]) else { continue }
             let pair = start + UInt64(first) * 8
-            // Most bins of any heap are empty, and tell that by linking to themselves.
-            guard words[first] == pair - 16 || words[first + 2] == pair || words[first + 40] == pair + 40 * 8 - 16
-            else {
-                continue
-            }
             let score = (0..<count).count { bin in
                 let at = start + UInt64(first + 2 * bin) * 8
                 let (forward, back) = (words[first + 2 * bin], words[first + 2 * bin + 1])
@@ -76,6 +72,16 @@ struct GlibcHeap<Source: MemorySource> {
             if score > best?.score ?? 0 { best = (pair - UInt64(GlibcLayout.bins), score) }
         }
         return best
+    }
+
+    /// All of them link to chunks, which begin at multiples of 16: told without reading any.
+    private static func mayBeBins(_ links: ArraySlice<UInt64>) -> Bool {
+        var wrong = 0
+        for link in links where link == 0 || link & 15 != 0 {
+            wrong += 1
+            if wrong > 2 * (GlibcLayout.binCount - whole) { return false }
+        }
+        return true
     }
 
     /// In malloc_par: tcache_bins, at most 64, stands right behind it.

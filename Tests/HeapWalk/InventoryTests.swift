@@ -54,7 +54,7 @@ import Testing
                 "GLIBC_TUNABLES": tunables,
             ])
         let inventory = try HeapSnapshotter.inventory(program.pid)
-        let truth = try recorded(in: ledgers)
+        let truth = try recorded(in: ledgers, of: program)
         let found = Set(inventory.blocks.map(\.address))
         #expect(truth.count > 60_000)
         #expect(truth.subtracting(found).isEmpty, "missed \(truth.subtracting(found).count) of \(truth.count)")
@@ -67,7 +67,7 @@ import Testing
     /// As good in programs that nobody wrote for this: 99.9% of what is there is found, and 99.9% of what is found is there.
     private func check(_ program: WatchedProgram, _ name: String, atLeast blocks: Int) throws {
         let inventory = try HeapSnapshotter.inventory(program.pid)
-        let truth = try recorded(in: program.folder)
+        let truth = try recorded(in: program.folder, of: program)
         let found = Set(inventory.blocks.map(\.address))
         #expect(truth.count >= blocks, "\(name): \(truth.count)")
         let missed = truth.subtracting(found).count
@@ -108,6 +108,33 @@ import Testing
                 }
                 """)
         try check(program, "C", atLeast: 19_000)
+    }
+
+    /// A heap so much in pieces that none of its arena's bins is empty.
+    @Test func noBinIsEmpty() throws {
+        let program = try WatchedProgram(
+            c: """
+                #include <malloc.h>
+                int main(void) {
+                    static void *kept[127 * 16];
+                    mallopt(M_MXFAST, 0);
+                    mallopt(M_MMAP_THRESHOLD, 1 << 25);
+                    int count = 0;
+                    for (size_t size = 32; size < 20 << 20; size += size < 1024 ? 16 : size / 16 & ~15ul)
+                        for (int i = 0; i < (size <= 1040 ? 8 : 1); i++) {
+                            kept[count++] = malloc(size - 8);
+                            malloc(2000);
+                        }
+                    while (count > 0) free(kept[--count]);
+                    void *last = malloc(3000);
+                    malloc(30 << 20);
+                    free(last);
+                    puts("ready");
+                    fflush(stdout);
+                    return getchar() == 0;
+                }
+                """)
+        try check(program, "bins", atLeast: 500)
     }
 
     @Test(.enabled(if: findProgram("rustc") != nil, "no rustc here")) func aRustProgram() throws {
@@ -155,6 +182,49 @@ import Testing
         try check(database, "sqlite3", atLeast: 300)
     }
 
+    /// nginx says nothing when it is ready: its shell leaves somebody behind who asks until it answers.
+    @Test func nginx() throws {
+        let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
+        let servers = (0..<300).map {
+            "server { listen unix:\(folder.file("socket")); server_name name\($0).example; }"
+        }
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map {
+            "\($0)_temp_path \(folder.file($0));"
+        }
+        let configuration = """
+            daemon off; master_process off; pid \(folder.file("pid")); error_log \(folder.file("error"));
+            events {}
+            http { access_log off; server_names_hash_max_size 8192; \((temporary + servers).joined(separator: "\n")) }
+            """
+        write(Array(configuration.utf8), to: folder.file("configuration"))
+        let client = """
+            import socket, time
+            def answer():
+                asked = socket.socket(socket.AF_UNIX)
+                asked.connect("\(folder.file("socket"))")
+                asked.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+                return b"".join(iter(lambda: asked.recv(4096), b""))
+            for _ in range(600):
+                try:
+                    if answer().startswith(b"HTTP/1.1 "):
+                        print("ready")
+                        break
+                except OSError:
+                    time.sleep(0.1)
+            """
+        write(Array(client.utf8), to: folder.file("client.py"))
+        let nginx = findProgram("nginx") ?? "/usr/sbin/nginx"
+        let program = try WatchedProgram(
+            command: [
+                "/bin/sh", "-c",
+                "LD_PRELOAD= python3 \(folder.file("client.py")) & exec \(nginx) -c \(folder.file("configuration"))",
+            ], isRecorded: true)
+        // It has inherited that SIGTERM is blocked.
+        defer { kill(program.pid, SIGKILL) }
+        try check(program, "nginx", atLeast: 2000)
+    }
+
     /// Four threads that do nothing but allocate and free: no more is wrong than they have under way.
     @Test func whileFourThreadsHammer() throws {
         let program = try WatchedProgram(
@@ -176,7 +246,7 @@ import Testing
             defer { kill(program.pid, SIGCONT) }
             // A torn heap is said to be torn.
             guard let inventory = try? HeapSnapshotter.inventory(program.pid) else { continue }
-            let truth = try recorded(in: program.folder)
+            let truth = try recorded(in: program.folder, of: program)
             let found = Set(inventory.blocks.map(\.address))
             #expect(truth.subtracting(found).count <= 4)
             #expect(found.subtracting(truth).count <= 60 + 4)
@@ -185,9 +255,10 @@ import Testing
         #expect(looks >= 10, "\(looks)")
     }
 
-    /// Addresses of the live blocks in the ledger of the last program that made one.
-    private func recorded(in folder: TemporaryFolder) throws -> Set<UInt64> {
-        let path = try #require(LedgerFolder(path: folder.path).all().first)
+    /// Addresses of the live blocks in the ledger of what the program has become last.
+    private func recorded(in folder: TemporaryFolder, of program: WatchedProgram) throws -> Set<UInt64> {
+        let ledgers = LedgerFolder(path: folder.path).all()
+        let path = try #require(ledgers.first { $0.contains("/\(program.pid)-") })
         let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
         return bytes.withUnsafeBytes { bytes in
             let header = bytes.loadUnaligned(as: hl_header.self)
