@@ -95,6 +95,9 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
         public var kind: String
         /// Of one whose elements' size nothing tells; it is counted in bytes.
         public static let vectorOfBytes = "std::vector or buffer"
+        public static let dequeOfBytes = "std::deque, in bytes"
+        public var isInBytes: Bool { Self.isInBytes(kind) }
+        public static func isInBytes(_ kind: String) -> Bool { kind == vectorOfBytes || kind == dequeOfBytes }
         public var count: UInt64
         /// Elements that it has room for, where it has a limit.
         public var capacity: UInt64?
@@ -113,7 +116,7 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
         public var instances: UInt64
         /// Of all instances together.
         public var container: Container
-        /// Of a vector; nil where it is not known, and `count` is bytes.
+        /// Of a vector or a deque; nil where it is not known, and `count` is bytes.
         public var elementSize: UInt64?
         /// Of its storage, where that tells its elements' types.
         public var type: String?

@@ -9,7 +9,7 @@ public struct Variable: Sendable, Equatable {
     public var isThreadLocal: Bool
     /// As the debug information declares it; nil where there is none, and for Swift's, whose names say it.
     public var type: String?
-    /// Bytes of an element, where it is known to be a `std::vector`.
+    /// Bytes of an element, where it is known to be a `std::vector` or `std::deque`.
     public var elementSize: UInt64?
 
     public init(start: UInt64, size: UInt64, name: String, isThreadLocal: Bool = false) {

@@ -23,22 +23,19 @@ package struct CollectionCounter {
     package mutating func count(
         kind: String, type: String?, elementSize: UInt64? = nil, at address: UInt64
     ) -> UInt64? {
-        if kind == HeapSurvey.Container.vectorOfBytes { return vector(at: address, elementSize: 1) }
+        if let layout = CollectionLayout(kindInBytes: kind) { return container(layout, at: address)?.count }
         guard let layout = CollectionLayout(rawValue: kind) else { return nil }
-        if layout == .vector { return elementSize.flatMap { vector(at: address, elementSize: $0) } }
+        if layout.isInBytes {
+            guard let elementSize, elementSize > 0, let bytes = container(layout, at: address)?.count,
+                bytes % elementSize == 0
+            else { return nil }
+            return bytes / elementSize
+        }
         guard layout.isStorage else { return container(layout, at: address)?.count }
         // An empty collection has a storage of its own kind, which all of them share.
         guard let storage = memory.word(address), let head = memory.word(storage) else { return nil }
         guard types.name(head) == type else { return container(layout, at: storage)?.count == 0 ? 0 : nil }
         return container(layout, at: storage)?.count
-    }
-
-    private func vector(at address: UInt64, elementSize: UInt64) -> UInt64? {
-        let words = memory.words(address, 3)
-        guard words.count == 3, words[0] <= words[1], words[1] <= words[2], words[2] - words[0] < 1 << 44,
-            elementSize > 0, (words[1] - words[0]) % elementSize == 0
-        else { return nil }
-        return (words[1] - words[0]) / elementSize
     }
 
     private func container(_ layout: CollectionLayout, at address: UInt64) -> HeapSurvey.Container? {

@@ -11,7 +11,7 @@ struct CollectionGroup {
         var outer: CollectionLayout?
         /// Where in that object; of an element of another collection nil.
         var offset: UInt64?
-        /// Of a vector's elements, where it is known.
+        /// Of its elements, where its words do not tell and others do.
         var elementSize: UInt64?
         /// Of one that is no part of an object, which is nobody's like.
         var number: Int?
@@ -45,13 +45,13 @@ struct CollectionGroup {
         stride *= 2
     }
 
-    /// So many vectors of different lengths tell the size of their elements.
+    /// So many of different lengths tell the size of their elements.
     private static let enough = 8
     private static let largestElement: UInt64 = 4096
 
     /// The largest number that the lengths of nearly all are multiples of: now and then something else looks like a vector.
     private func elementSize(_ key: Key) -> UInt64? {
-        guard key.layout == .vector, key.elementSize == nil else { return key.elementSize }
+        guard key.layout.isInBytes, key.elementSize == nil else { return key.elementSize }
         let lengths = Array(Set(sampled.map(\.count).filter { $0 > 0 }))
         guard lengths.count >= Self.enough else { return nil }
         let divisors = Set(zip(lengths, lengths.dropFirst()).map(greatestCommonDivisor))
@@ -67,8 +67,8 @@ struct CollectionGroup {
         if let size {
             container.count /= size
             container.capacity = capacity.map { $0 / size }
-        } else if key.layout == .vector {
-            container.kind = HeapSurvey.Container.vectorOfBytes
+        } else if key.layout.isInBytes {
+            container.kind = key.layout.kindInBytes
         }
         return HeapSurvey.Collection(
             instances: instances, container: container, elementSize: size,
@@ -94,7 +94,7 @@ extension CollectionGroup.Key {
             root: holder)
         // Nodes of one collection may differ by 16 bytes.
         if outer != nil { owner = nil }
-        if let home = collection.home, outer != .vector,
+        if let home = collection.home, outer?.hasManyElementsABlock != true,
             CollectionLayout(storageType: reading.typeNames[Int(type(home))]) == nil
         {
             offset = collection.address - addresses[Int(home)]

@@ -1,3 +1,6 @@
+import HeapProfile
+import RemoteProcess
+
 /// An object that may be a collection, by the words that it consists of.
 struct CollectionCandidate {
     var layout: CollectionLayout
@@ -7,16 +10,27 @@ struct CollectionCandidate {
     var home: UInt32?
 }
 
-/// A vector, whose elements may be of any size.
-struct FoundVector {
-    var address: UInt64
-    /// The block that it lies in; nil for a variable.
-    var home: UInt32?
-    /// Its elements'.
-    var block: UInt32
-    /// Of the elements, and of the room for them.
-    var bytes: UInt64
-    var room: UInt64
+/// Whose collections there may be in a process, beside libstdc++'s and Swift's.
+struct CollectionLibraries {
+    var hasRust = false
+    var hasLibcxx = false
+
+    /// - Parameter variables: of each module, by its path.
+    init(_ variables: [String: [Variable]]) {
+        for (path, variables) in variables {
+            if fileName(path).hasPrefix("libc++.so") { hasLibcxx = true }
+            for variable in variables {
+                // As the linker has them: std::panicking::panic_count is in every Rust program, std::__1 libc++'s.
+                if variable.name.contains("9panicking11panic_count") { hasRust = true }
+                if variable.name.contains("St3__1") { hasLibcxx = true }
+            }
+        }
+    }
+
+    init(hasRust: Bool = false, hasLibcxx: Bool = false) {
+        self.hasRust = hasRust
+        self.hasLibcxx = hasLibcxx
+    }
 }
 
 /// Looks for objects that are collections where it passes: a few comparisons a word.
@@ -25,11 +39,15 @@ struct CollectionScan {
     private(set) var vectors: [FoundVector] = []
     var texts = TextScan()
     private let index: BlockIndex
+    private let libraries: CollectionLibraries
     private let mostElements: UInt64
     private static let mostCandidates = 1 << 20
+    /// What grows begins with room for four.
+    private static let rustRoom: Range<UInt64> = 4..<1 << 40
 
-    init(_ index: BlockIndex) {
+    init(_ index: BlockIndex, _ libraries: CollectionLibraries = CollectionLibraries()) {
         self.index = index
+        self.libraries = libraries
         mostElements = UInt64(index.blocks.count)
     }
 
@@ -49,13 +67,20 @@ struct CollectionScan {
             {
                 add(.hashTable, words, last - 4, address, home)
             }
+            if libraries.hasRust, word <= words[last - 2], Self.rustRoom.contains(words[last - 2]) {
+                addRustVector(words, last, address, home)
+            }
             guard word > 0 else { continue }
             if TextScan.canBe(length: words[last - 1], capacity: word) {
                 texts.look(words[last - 2], words[last - 1], word, index)
             }
             if words[last - 2] < word, words[last - 2] <= words[last - 1], words[last - 1] <= word {
-                addVector(words[last - 2], words[last - 1], word, address + UInt64(last - 2) * 8, home)
+                addVector(words, last, address, home)
             }
+            if last >= 9, words[last - 9] <= words[last - 4], words[last - 4] <= word, isBlock(words[last - 9]) {
+                add(.deque, words, last - 9, address, home)
+            }
+            if libraries.hasLibcxx { lookForLibcxx(words, last, address, home) }
             if last >= 3, words[last - 2] & (words[last - 2] &+ 1) == 0, word <= words[last - 2],
                 index.block(at: words[last - 3]) != nil
             {
@@ -67,20 +92,65 @@ struct CollectionScan {
                 add(.tree, words, last - 5, address, home)
             }
             add(.list, words, last - 2, address, home)
+            if libraries.hasLibcxx { add(.libcxxTree, words, last - 2, address, home) }
         }
     }
 
     private func isElementCount(_ word: UInt64) -> Bool { word > 0 && word <= mostElements }
     private func isBlock(_ word: UInt64) -> Bool { index.block(startingAt: word) != nil }
 
+    private mutating func lookForLibcxx(
+        _ words: UnsafeBufferPointer<UInt64>, _ last: Int, _ address: UInt64, _ home: UInt32?
+    ) {
+        // Of a long text: its room and one that says so, its length, its address.
+        let room = (words[last - 2] & ~1) &- 1
+        if words[last - 2] & 1 == 1, TextScan.canBe(length: words[last - 1], capacity: room) {
+            texts.look(words[last], words[last - 1], room, index)
+        }
+        guard last >= 5, case let object = words[(last - 5)...last], words[last - 5] <= words[last - 4],
+            words[last - 4] < words[last - 3], words[last - 3] <= words[last - 2],
+            let map = index.block(startingAt: words[last - 5]), index.blocks[Int(map)].isFilled(to: words[last - 2])
+        else { return }
+        add(.libcxxDeque, words, object.startIndex, address, home)
+    }
+
     /// Its elements' block is as large as the room for them, but for what the allocator rounds up.
     private mutating func addVector(
-        _ begin: UInt64, _ end: UInt64, _ roomEnd: UInt64, _ address: UInt64, _ home: UInt32?
+        _ words: UnsafeBufferPointer<UInt64>, _ last: Int, _ address: UInt64, _ home: UInt32?
     ) {
-        guard let block = index.block(startingAt: begin), index.blocks[Int(block)].isFilled(to: roomEnd) else { return }
-        guard vectors.count <= max(Self.mostCandidates, index.blocks.count / 2) else { return }
+        guard let block = index.block(startingAt: words[last - 2]), index.blocks[Int(block)].isFilled(to: words[last])
+        else { return }
+        add(.vector, words, last, block, bytes: words[last - 1] - words[last - 2], address, home)
+    }
+
+    /// Rust tells how many elements there is room for: their size follows from the block's. Those of one byte are texts.
+    private mutating func addRustVector(
+        _ words: UnsafeBufferPointer<UInt64>, _ last: Int, _ address: UInt64, _ home: UInt32?
+    ) {
+        let (room, length) = (words[last - 2], words[last])
+        // Of a few elements, anything may seem to be the room.
+        guard length > 0 || room >= 32, let block = index.block(startingAt: words[last - 1]),
+            case let found = index.blocks[Int(block)]
+        else { return }
+        if length > 0, found.isFilled(to: found.address + room) {
+            return texts.look(words[last - 1], length, room - 1, index)
+        }
+        let stride = found.size / room
+        guard stride > 0, found.isFilled(to: found.address + room * stride) else { return }
+        add(.rustVec, words, last, block, bytes: length * stride, address, home)
+    }
+
+    private mutating func add(
+        _ layout: CollectionLayout, _ words: UnsafeBufferPointer<UInt64>, _ last: Int, _ block: UInt32, bytes: UInt64,
+        _ address: UInt64, _ home: UInt32?
+    ) {
+        guard let container = layout.container(words[(last - 2)...last]),
+            vectors.count <= max(Self.mostCandidates, index.blocks.count / 2)
+        else { return }
         vectors.append(
-            FoundVector(address: address, home: home, block: block, bytes: end - begin, room: roomEnd - begin))
+            FoundVector(
+                layout: layout, address: address + UInt64(last - 2) * 8, home: home, block: block,
+                container: container, bytes: bytes))
     }
 
     /// Nodes of lists and trees look like lists where their elements are small numbers. They are of one size, and a list's
@@ -101,7 +171,9 @@ struct CollectionScan {
     ) {
         let object = words.dropFirst(first).prefix(layout.wordCount)
         let at = address + UInt64(first) * 8
-        if layout == .list, let home, isNode(index.blocks[Int(home)], at, leadsTo: object) { return }
+        if layout == .list || layout == .libcxxTree, let home, isNode(index.blocks[Int(home)], at, leadsTo: object) {
+            return
+        }
         guard candidates.count < Self.mostCandidates, layout.container(object) != nil else { return }
         candidates.append(CollectionCandidate(layout: layout, address: at, words: Array(object), home: home))
     }

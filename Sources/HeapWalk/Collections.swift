@@ -10,7 +10,7 @@ struct Collections {
         var layout: CollectionLayout
         var count: UInt64
         var capacity: UInt64?
-        /// Of a vector, whose count and capacity are bytes; nil where it is not known.
+        /// Of one whose count and capacity are bytes; nil where it is not known.
         var elementSize: UInt64?
         /// Of the object; of one with a storage, of the pointer to that, or of the storage where nothing points to it.
         var address: UInt64
@@ -27,8 +27,8 @@ struct Collections {
     /// Of each block the number of its collection, counted from 1; empty where there are none.
     private var owners = SmallNumbers()
 
-    /// Those that are the elements of a vector.
-    private var vectorBlocks = NodeSet(nodeCount: 0)
+    /// Those that are the elements of a vector, of each kind.
+    private var vectorBlocks: [CollectionLayout: NodeSet] = [:]
 
     static let none = Collections()
     private init() {}
@@ -36,7 +36,7 @@ struct Collections {
     /// Of two that claim one block the first has it, and the other is none.
     init(
         _ candidates: [CollectionCandidate], _ index: BlockIndex, _ graph: HeapGraph,
-        _ firstWords: ContiguousArray<UInt64>
+        _ firstWords: ContiguousArray<UInt64>, elementSizes: [UInt64: UInt64]
     ) {
         var structure = CollectionStructure(index: index, graph: graph, firstWords: firstWords)
         // A list that seems to begin in the midst of a tree's object must not take its nodes.
@@ -47,19 +47,20 @@ struct Collections {
             all.append(
                 Collection(
                     layout: candidate.layout, count: container.count, capacity: container.capacity,
-                    address: candidate.address, home: candidate.home))
+                    elementSize: elementSizes[candidate.address], address: candidate.address, home: candidate.home))
         }
     }
 
-    /// Of several that claim one block, one is a copy of the other as it was before it grew: the longest counts.
+    /// - Parameter vectors: one for each block.
     mutating func add(_ vectors: [FoundVector], elementSizes: [UInt64: UInt64], of blockCount: Int) {
-        vectorBlocks = NodeSet(nodeCount: blockCount)
-        for vector in vectors.sorted(by: { $0.bytes > $1.bytes }) where vectorBlocks.insert(vector.block) {
+        // The map of a deque looks like one, too.
+        for vector in vectors where owners.isEmpty || owners[Int(vector.block)] == 0 {
+            vectorBlocks[vector.layout, default: NodeSet(nodeCount: blockCount)].insert(vector.block)
             all.append(
                 Collection(
-                    layout: .vector, count: vector.bytes, capacity: vector.room,
-                    elementSize: elementSizes[vector.address], address: vector.address, home: vector.home,
-                    storage: vector.block))
+                    layout: vector.layout, count: vector.container.count, capacity: vector.container.capacity,
+                    elementSize: vector.layout.isInBytes ? elementSizes[vector.address] : nil,
+                    address: vector.address, home: vector.home, storage: vector.block))
         }
     }
 
@@ -83,17 +84,19 @@ struct Collections {
     /// Of the collection that a block is a node of, or the elements of.
     func layout(_ block: UInt32) -> CollectionLayout? {
         if !owners.isEmpty, owners[Int(block)] != 0 { return all[Int(owners[Int(block)]) - 1].layout }
-        return vectorBlocks.contains(block) ? .vector : nil
+        return vectorBlocks.first { $0.value.contains(block) }?.key
     }
 
     // MARK: Who may lead to a node
 
-    /// The graph without what only seems to lead into a collection, and without the edges of `weak` nodes.
-    func contracted(_ graph: HeapGraph, weak: NodeSet) -> HeapGraph {
+    /// The graph without what only seems to lead into a collection or out of one, and without the edges of `weak` nodes.
+    func contracted(_ graph: HeapGraph, weak: NodeSet, ends: UnusedEnds = .none) -> HeapGraph {
         let hasWeak = weak.count > 0
-        guard !owners.isEmpty || hasWeak else { return graph }
+        guard !owners.isEmpty || hasWeak || !ends.isEmpty else { return graph }
         return graph.filtered { from, to in
             if hasWeak, weak.contains(from) { return false }
+            // The end of a node of a deque is no vector's.
+            if !ends.isEmpty, owners.isEmpty || owners[Int(from)] == 0, ends.contains(from, to) { return false }
             let owner = owners.isEmpty ? 0 : owners[Int(to)]
             return owner == 0 || owners[Int(from)] == owner || all[Int(owner) - 1].home == from
         }
@@ -172,10 +175,22 @@ struct CollectionStructure {
     mutating func nodes(of candidate: CollectionCandidate) -> [UInt32]? {
         switch candidate.layout {
         case .hashTable: nodes(ofHashTable: candidate)
-        case .tree: nodes(ofTree: candidate)
+        case .tree:
+            index.block(startingAt: candidate.words[2]).flatMap {
+                nodes(ofTree: candidate, from: $0, count: candidate.words[5])
+            }
         case .list: nodes(ofList: candidate)
+        case .libcxxTree: nodes(ofLibcxxTree: candidate)
+        case .deque:
+            nodes(
+                ofDeque: candidate, from: candidate.words[5], through: candidate.words[9],
+                nodeSize: candidate.words[4] - candidate.words[3])
+        case .libcxxDeque:
+            nodes(
+                ofDeque: candidate, from: candidate.words[1], through: candidate.words[2] - 8,
+                nodeSize: CollectionLayout.libcxxNode)
         case .rustTable: nodes(ofRustTable: candidate)
-        case .vector, .array, .dictionary, .set: nil
+        case .vector, .rustVec, .array, .dictionary, .set: nil
         }
     }
 
@@ -191,6 +206,22 @@ struct CollectionStructure {
         }
         guard let chain = chain(from: words[2], count: words[3]), chain.end == 0 else { return nil }
         return nodes + chain.nodes
+    }
+
+    /// A map that leads to as many nodes as are in use. It may lead to former ones as well: then nobody knows which are its.
+    private mutating func nodes(
+        ofDeque candidate: CollectionCandidate, from first: UInt64, through last: UInt64, nodeSize: UInt64
+    ) -> [UInt32]? {
+        guard let map = index.block(startingAt: candidate.words[0]), last < index.blocks[Int(map)].end else {
+            return nil
+        }
+        let targets = graph.targets(of: map)
+        visitsLeft -= targets.count
+        guard visitsLeft > 0 else { return nil }
+        let nodes = targets.filter { $0 != map && index.blocks[Int($0)].size >= nodeSize }
+        let count = Int((last - first) / 8 + 1)
+        guard nodes.count >= count else { return nil }
+        return nodes.count == count ? [map] + nodes : [map]
     }
 
     /// A ring of as many as it says, closed by the object itself.
@@ -226,24 +257,47 @@ struct CollectionStructure {
 
     /// All blocks of one size that the root leads to through such blocks: as many as the tree says. glibc gives a chunk out
     /// with the 16 bytes behind it where they are too few for another one.
-    private mutating func nodes(ofTree candidate: CollectionCandidate) -> [UInt32]? {
-        guard let root = index.block(startingAt: candidate.words[2]) else { return nil }
+    private mutating func nodes(
+        ofTree candidate: CollectionCandidate, from root: UInt32, count: UInt64
+    ) -> [UInt32]? {
         let size = index.blocks[Int(root)].size
         for sizes in [size...size, size...size + 16, size - min(16, size)...size] {
-            if let nodes = nodes(from: root, count: Int(candidate.words[5]), sizes) { return nodes }
+            if let nodes = nodes(from: root, but: candidate.home, count: Int(count), sizes) { return nodes }
         }
         return nil
     }
 
-    private mutating func nodes(from root: UInt32, count: Int, _ sizes: ClosedRange<UInt64>) -> [UInt32]? {
+    /// Nodes begin with the left one below them: the leftmost is at the end of a chain of these.
+    private mutating func nodes(ofLibcxxTree candidate: CollectionCandidate) -> [UInt32]? {
+        guard let root = index.block(startingAt: candidate.words[1]),
+            let leftmost = index.block(startingAt: candidate.words[0]), firstWords[Int(leftmost)] == 0
+        else { return nil }
+        var node = root
+        var depth = 0
+        // Twice the logarithm of the number of nodes (Bayer 1972).
+        while node != leftmost {
+            guard depth < 128, let left = index.block(startingAt: firstWords[Int(node)]) else { return nil }
+            node = left
+            depth += 1
+        }
+        return nodes(ofTree: candidate, from: root, count: candidate.words[2])
+    }
+
+    private mutating func nodes(
+        from root: UInt32, but home: UInt32?, count: Int, _ sizes: ClosedRange<UInt64>
+    ) -> [UInt32]? {
         var nodes = [root]
-        var known: Set = [root]
+        // Nodes lead back to the object, which may be of their size.
+        var known: Set = [root, home ?? root]
         var next = 0
         while next < nodes.count {
             visitsLeft -= 1
             if visitsLeft <= 0 { return nil }
+            // Parents and children lead to each other. What freed memory left behind in the elements does not.
             for target in graph.targets(of: nodes[next])
-            where sizes.contains(index.blocks[Int(target)].size) && known.insert(target).inserted {
+            where sizes.contains(index.blocks[Int(target)].size) && graph.targets(of: target).contains(nodes[next])
+                && known.insert(target).inserted
+            {
                 nodes.append(target)
                 if nodes.count > count { return nil }
             }

@@ -14,8 +14,10 @@ struct HeapReading {
     var typeNames: [String]
     var roots: [HeapRoot]
     var candidates: [CollectionCandidate]
+    /// By block, one for each.
     var vectors: [FoundVector]
-    /// Bytes of an element of the vectors at some addresses, from debug information.
+    var unusedEnds: UnusedEnds
+    /// Bytes of an element of the vectors and deques at some addresses, from debug information.
     var elementSizes: [UInt64: UInt64]
     var storages: Storages
     /// None before it is contracted.
@@ -30,15 +32,16 @@ struct HeapReading {
 
     /// With collections checked, and none of their nodes in anybody else's hands.
     consuming func contracted() -> HeapReading {
-        collections = Collections(candidates, index, graph, firstWords)
+        collections = Collections(candidates, index, graph, firstWords, elementSizes: elementSizes)
         collections.add(vectors, elementSizes: elementSizes, of: blocks.count)
         collections.add(storages, index)
         // What a collection's nodes seem to be led to by is doubtful, but not so that they would be lost.
         reached = graph.reachable(from: HeapRoots(roots.lazy.map(\.targets)), known: weak)
-        graph = collections.contracted(graph, weak: weak)
+        graph = collections.contracted(graph, weak: weak, ends: unusedEnds)
         roots = roots.map(collections.contracted)
         candidates = []
         vectors = []
+        unusedEnds = .none
         storages = Storages()
         firstWords = []
         return self

@@ -48,7 +48,7 @@ package enum HeapSnapshotter {
             let (memory, map) = (frozen.memory, frozen.map)
             try Self.check(inventory.blocks.count, room)
             let scan = HeapScan(memory, BlockIndex(inventory.blocks))
-            var collections = CollectionScan(scan.index)
+            var collections = CollectionScan(scan.index, CollectionLibraries(known))
             var reader = TypeReader(memory, map)
             let blocks = scan.blocks(&reader, &collections)
             var finder = RootFinder(scan, memory, map, inventory, collections, blocks.storages) {
@@ -56,10 +56,13 @@ package enum HeapSnapshotter {
             }
             finder.find(frozen.threads, of: pid)
             finder.storages.findFields(blocks.graph, scan.index, memory)
+            let vectors = FoundVector.settled(finder.collections.vectors, scan.index)
             return HeapReading(
                 index: scan.index, graph: blocks.graph, firstWords: blocks.firstWords, weak: blocks.weak,
                 types: blocks.types, typeNames: reader.names, roots: finder.roots,
-                candidates: finder.collections.candidates, vectors: finder.collections.vectors,
+                candidates: finder.collections.candidates, vectors: vectors,
+                unusedEnds: UnusedEnds(
+                    vectors, texts: finder.collections.texts.blocks, blocks.graph, scan.index, memory),
                 elementSizes: finder.elementSizes, storages: finder.storages,
                 texts: finder.collections.texts.waste(scan.index, memory),
                 method: frozen.method,

@@ -53,6 +53,9 @@ struct TextScan {
         if texts.count < Self.mostTexts { texts.append(text) }
     }
 
+    /// Of C++ and Rust, where a text is a block of its own.
+    var blocks: some Sequence<UInt32> { texts.lazy.filter { $0.start == 0 }.map(\.block) }
+
     /// Reads them all; nil where there are none.
     func waste(_ index: BlockIndex, _ memory: some MemorySource) -> TextWaste? {
         guard !texts.isEmpty else { return nil }

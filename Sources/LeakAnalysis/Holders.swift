@@ -55,7 +55,7 @@ extension HeapSurvey.Root {
 extension HeapSurvey.Container {
     /// `Dictionary of 75,012 entries, room for 98,304`
     package var text: String {
-        if kind == Self.vectorOfBytes { return "\(kind) of \(Figures.bytes(Double(count)))" }
+        if isInBytes { return "\(kind) of \(Figures.bytes(Double(count)))" }
         let entries = count == 1 ? "1 entry" : "\(Figures.count(Double(count))) entries"
         return "\(kind) of \(entries)" + (capacity.map { ", room for \(Figures.count(Double($0)))" } ?? "")
     }

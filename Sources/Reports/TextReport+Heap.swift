@@ -74,7 +74,7 @@ extension TextReport {
         for collection in report.risingCollections.prefix(Self.longest) {
             page.split(collection.title, "by \(Figures.rate(collection.bytesPerSecond))", indent: 2)
             let rate = Figures.decimal(collection.entriesPerSecond, places: 1)
-            let isCounted = collection.kind != HeapSurvey.Container.vectorOfBytes
+            let isCounted = !HeapSurvey.Container.isInBytes(collection.kind)
             let entries =
                 isCounted
                 ? " of \(Figures.count(collection.count)) entries, \(rate) more a second of "

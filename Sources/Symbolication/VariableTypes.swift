@@ -65,7 +65,7 @@ struct VariableTypes {
         guard let place = place(of: &die), wanted.contains(place), declared[place] == nil,
             var type = type(of: &die)
         else { return }
-        declared[place] = Declared(type: name(of: &type), elementSize: elementSize(ofVector: type))
+        declared[place] = Declared(type: name(of: &type), elementSize: elementSize(ofSequence: type))
     }
 
     private func place(of die: inout Dwarf_Die) -> Place? {
@@ -139,7 +139,7 @@ struct VariableTypes {
         return whole.utf8.count < 4096 ? (whole.contains("<") ? simplified(cxx: whole) : whole) : name
     }
 
-    private func elementSize(ofVector type: Dwarf_Die) -> UInt64? {
+    private func elementSize(ofSequence type: Dwarf_Die) -> UInt64? {
         var type = type
         var left = 8
         while [DW_TAG_typedef, DW_TAG_const_type].contains(Int(dwarf_tag(&type))), left > 0,
@@ -149,8 +149,9 @@ struct VariableTypes {
             left -= 1
         }
         // A vector of bool is packed.
-        guard let name = dwarf_diename(&type).map({ String(cString: $0) }), name.hasPrefix("vector<"),
-            !name.hasPrefix("vector<bool"), qualifiedName(of: &type).hasPrefix("std::")
+        guard let name = dwarf_diename(&type).map({ String(cString: $0) }),
+            name.hasPrefix("deque<") || name.hasPrefix("vector<") && !name.hasPrefix("vector<bool"),
+            qualifiedName(of: &type).hasPrefix("std::")
         else { return nil }
         var child = Dwarf_Die()
         var found = dwarf_child(&type, &child)

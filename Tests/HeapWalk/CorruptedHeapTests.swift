@@ -89,10 +89,11 @@ private struct CopiedMemory: MemorySource {
             do throws(HeapWalkError) {
                 let inventory = try GlibcHeap(damaged, map, version: version).inventory()
                 let scan = HeapScan(damaged, BlockIndex(inventory.blocks))
-                var collections = CollectionScan(scan.index)
+                var collections = CollectionScan(scan.index, CollectionLibraries(hasRust: true, hasLibcxx: true))
                 var reader = TypeReader(memory, map)
                 let blocks = scan.blocks(&reader, &collections)
-                var found = Collections(collections.candidates, scan.index, blocks.graph, blocks.firstWords)
+                var found = Collections(
+                    collections.candidates, scan.index, blocks.graph, blocks.firstWords, elementSizes: [:])
                 // Whatever is no collection is read as one.
                 var storages = Storages()
                 for (number, block) in inventory.blocks.enumerated() {
@@ -100,10 +101,14 @@ private struct CopiedMemory: MemorySource {
                         UInt32(number), [.array, .dictionary, .set][number % 3], damaged.words(block.address, 4),
                         size: block.size)
                 }
+                let vectors = FoundVector.settled(collections.vectors, scan.index)
+                found.add(vectors, elementSizes: [:], of: inventory.blocks.count)
+                let ends = UnusedEnds(vectors, texts: collections.texts.blocks, blocks.graph, scan.index, damaged)
+                _ = collections.texts.waste(scan.index, damaged)
                 storages.findFields(blocks.graph, scan.index, damaged)
                 found.add(storages, scan.index)
                 #expect(
-                    found.contracted(blocks.graph, weak: blocks.weak).nodeCount == inventory.blocks.count)
+                    found.contracted(blocks.graph, weak: blocks.weak, ends: ends).nodeCount == inventory.blocks.count)
                 tables += found.all.count
                 read += 1
             } catch {

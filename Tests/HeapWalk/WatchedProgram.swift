@@ -79,7 +79,8 @@ final class WatchedProgram {
     /// One in C, recorded, that prints `ready` itself, and then reads its input.
     init(c source: String) throws {
         let program = try compile(
-            "#include <stdio.h>\n#include <stdlib.h>\n\(source)", as: "program.c", flags: ["-fno-builtin", "-w"],
+            "#include <stdio.h>\n#include <stdlib.h>\n#include <unistd.h>\n\(source)", as: "program.c",
+            flags: ["-fno-builtin", "-w"],
             in: folder)
         try start([program], recording)
     }
