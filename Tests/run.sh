@@ -12,6 +12,13 @@ packages=--tests
 [[ ${1:-} == --full ]] && packages=--benchmarks
 samples/install-packages.sh "$packages" || exit
 
+# Debian's libc++ and libunwind exclude each other, as installed packages.
+libcxx=.build/libcxx
+if [[ ! -d $libcxx ]] && mkdir -p "$libcxx.packages"; then
+    (cd "$libcxx.packages" && apt-get download libc++-14-dev libc++abi-14-dev 2>/dev/null)
+    for package in "$libcxx.packages"/*.deb; do [[ -e $package ]] && dpkg -x "$package" "$libcxx"; done
+fi
+
 swift format lint --strict --recursive Sources Tests samples Package.swift || exit
 
 # One build for all. The tests go without @testable, so that they run on the release build, and the large dependencies
@@ -48,6 +55,7 @@ if [[ ${1:-} == --full ]]; then
     count Tests/EndToEnd/checks/programs.py 3
     count Tests/EndToEnd/checks/python-suite.py --full
     count Tests/EndToEnd/checks/soak.py 600
+    count Tests/EndToEnd/checks/known-graphs.py
     count Tests/EndToEnd/checks/counted-collections.py 600
     count Tests/EndToEnd/checks/killed.py 10 50
     count Tests/EndToEnd/checks/attach.py 100 100
@@ -61,6 +69,7 @@ else
     count Tests/EndToEnd/checks/programs.py
     count Tests/EndToEnd/checks/python-suite.py
     count Tests/EndToEnd/checks/soak.py
+    count Tests/EndToEnd/checks/known-graphs.py
     count Tests/EndToEnd/checks/counted-collections.py
     count Tests/EndToEnd/checks/killed.py 1 5
     count Tests/EndToEnd/checks/attach.py

@@ -3,7 +3,10 @@ public struct DefiniteLeak: Sendable, Equatable {
     /// A block that no other unreached block leads to, or one of a cycle that none leads to from outside.
     public var head: UInt32
     /// The head leads to itself.
-    public var isCycle: Bool
+    public var isCycle = false
+    /// The head and what it leads to that nothing else leads to, or no head before it.
+    public var bytes: UInt64 = 0
+    public var count: UInt64 = 0
 }
 
 extension HeapGraph {
@@ -12,11 +15,13 @@ extension HeapGraph {
     ///
     /// In the reverse of the order in which a depth-first walk leaves nodes, the first of all that can be reached from
     /// one another comes before all it leads to (Sharir: "A strong-connectivity algorithm", Comput. Math. Appl. 7, 1981).
-    public func definiteLeaks(reached: NodeSet) -> [DefiniteLeak] {
+    ///
+    /// - Parameter sizes: of all nodes, bytes.
+    public func definiteLeaks(reached: NodeSet, sizes: some RandomAccessCollection<UInt64>) -> [DefiniteLeak] {
         var covered = reached
         var leaks: [DefiniteLeak] = []
         for head in finishingOrder(without: reached).reversed() where covered.insert(head) {
-            leaks.append(DefiniteLeak(head: head, isCycle: cover(from: head, &covered)))
+            leaks.append(cover(from: head, &covered, sizes))
         }
         return leaks
     }
@@ -44,17 +49,21 @@ extension HeapGraph {
         return way.reversed()
     }
 
-    /// Adds what `head` leads to; true where something of it leads back.
-    private func cover(from head: UInt32, _ covered: inout NodeSet) -> Bool {
-        var isCycle = false
+    /// Adds what `head` leads to.
+    private func cover(
+        from head: UInt32, _ covered: inout NodeSet, _ sizes: some RandomAccessCollection<UInt64>
+    ) -> DefiniteLeak {
+        var leak = DefiniteLeak(head: head)
         var waiting: ContiguousArray = [head]
         while let node = waiting.popLast() {
+            leak.count += 1
+            leak.bytes += sizes[sizes.index(sizes.startIndex, offsetBy: Int(node))]
             for edge in edges(of: node) {
-                isCycle = isCycle || targets[edge] == head
+                leak.isCycle = leak.isCycle || targets[edge] == head
                 if covered.insert(targets[edge]) { waiting.append(targets[edge]) }
             }
         }
-        return isCycle
+        return leak
     }
 
     private func finishingOrder(without reached: NodeSet) -> ContiguousArray<UInt32> {

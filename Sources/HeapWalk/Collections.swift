@@ -47,7 +47,8 @@ struct Collections {
             all.append(
                 Collection(
                     layout: candidate.layout, count: container.count, capacity: container.capacity,
-                    elementSize: elementSizes[candidate.address], address: candidate.address, home: candidate.home))
+                    elementSize: candidate.layout.isInBytes ? elementSizes[candidate.address] : nil,
+                    address: candidate.address, home: candidate.home))
         }
     }
 

@@ -63,7 +63,7 @@ extension HeapSurvey {
         findOwners(of: objects, reading, SharedOwners(reading.graph, roots: roots, tree, holders: holders), places)
         types = Self.types(reading, sizes, weights.bytes, tree)
         texts = Self.texts(reading)
-        leaks = Self.leaks(reading, reading.reached, sizes)
+        leaks = Self.leaks(reading, sizes)
     }
 
     /// What each node and root retains.
@@ -208,36 +208,38 @@ extension HeapSurvey {
             .map { reading.typeNames[Int(reading.types[Int($0)])] }
     }
 
-    /// Those of one type and kind together.
-    private static func leaks(_ reading: HeapReading, _ reached: NodeSet, _ sizes: SizeList) -> [Leak] {
-        let found = reading.graph.definiteLeaks(reached: reached)
-        let tree = DominatorTree(reading.graph, roots: HeapRoots(found.lazy.map { [$0.head] }))
-        let bytes = tree.retained(sizes)
-        let counts = tree.retainedCounts()
+    /// Those of one type and kind together, with an example's way around.
+    private static func leaks(_ reading: HeapReading, _ sizes: SizeList) -> [Leak] {
         struct Kind: Hashable {
             var type: UInt32
             var isCycle: Bool
         }
-        var leaks: [Kind: Leak] = [:]
-        for leak in found {
-            let head = Int(leak.head)
-            let type = reading.types[head]
-            leaks[
-                Kind(type: type, isCycle: leak.isCycle),
-                default: Leak(
-                    type: reading.typeNames[Int(type)], heads: 0, bytes: 0, count: 0, isCycle: leak.isCycle,
-                    way: leak.isCycle ? way(around: leak.head, reading) : [])
-            ].add(bytes: bytes[head], count: UInt64(counts[head]))
+        var kinds: [Kind: (leak: Leak, example: UInt32)] = [:]
+        for found in reading.graph.definiteLeaks(reached: reading.reached, sizes: sizes) {
+            let type = reading.types[Int(found.head)]
+            kinds[
+                Kind(type: type, isCycle: found.isCycle),
+                default: (
+                    Leak(
+                        type: reading.typeNames[Int(type)], heads: 0, bytes: 0, count: 0, isCycle: found.isCycle,
+                        way: []),
+                    found.head
+                )
+            ].leak.add(found)
         }
-        return largest(Array(leaks.values)) { $0.bytes }
+        return largest(Array(kinds.values)) { $0.leak.bytes }.map { leak, example in
+            var leak = leak
+            if leak.isCycle { leak.way = way(around: example, reading) }
+            return leak
+        }
     }
 }
 
 extension HeapSurvey.Leak {
-    fileprivate mutating func add(bytes: UInt64, count: UInt64) {
+    fileprivate mutating func add(_ leak: DefiniteLeak) {
         heads += 1
-        self.bytes += bytes
-        self.count += count
+        bytes += leak.bytes
+        count += leak.count
     }
 }
 

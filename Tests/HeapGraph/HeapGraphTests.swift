@@ -56,7 +56,8 @@ import Testing
         let tree = DominatorTree(graph, roots: HeapRoots([[0]]))
         let retained = tree.retained(ContiguousArray(repeating: 16, count: count))
         #expect(retained[0] == 160_000_000 && retained[count - 1] == 16 && retained[count] == 160_000_000)
-        let leaks = graph.definiteLeaks(reached: NodeSet(nodeCount: count))
+        let leaks = graph.definiteLeaks(
+            reached: NodeSet(nodeCount: count), sizes: ContiguousArray(repeating: 1, count: count))
         #expect(leaks.count == 1 && leaks.first?.isCycle == true)
     }
 
@@ -75,8 +76,12 @@ import Testing
             let random = RandomGraph(seed: seed)
             let graph = random.graph
             let reached = graph.reachable(from: HeapRoots(random.roots))
-            let leaks = graph.definiteLeaks(reached: reached)
+            let leaks = graph.definiteLeaks(reached: reached, sizes: random.sizes)
             let heads = leaks.map(\.head)
+            // Each lost block is counted once, and what is held never.
+            let lost = random.sizes.indices.filter { !reached.contains(UInt32($0)) }
+            #expect(leaks.reduce(0) { $0 + $1.count } == lost.count, "seed \(seed)")
+            #expect(leaks.reduce(0) { $0 + $1.bytes } == lost.reduce(0) { $0 + random.sizes[$1] }, "seed \(seed)")
             let covered = graph.reachable(from: HeapRoots([heads]), known: reached)
             #expect(covered.count == graph.nodeCount, "seed \(seed)")
             for leak in leaks {
@@ -142,6 +147,6 @@ import Testing
         let empty = HeapGraph.Builder().finish()
         let tree = DominatorTree(empty, roots: HeapRoots([]))
         #expect(Array(tree.retained([])) == [0])
-        #expect(empty.definiteLeaks(reached: NodeSet(nodeCount: 0)).isEmpty)
+        #expect(empty.definiteLeaks(reached: NodeSet(nodeCount: 0), sizes: []).isEmpty)
     }
 }

@@ -1,3 +1,4 @@
+import Glibc
 import HeapProfile
 import HeapWalk
 import Symbolication
@@ -189,6 +190,43 @@ import Testing
         var counter = try #require(CollectionCounter(program.pid))
         let counts = jobs.addresses.compactMap { counter.count(kind: "std::deque", type: nil, elementSize: 24, at: $0) }
         #expect(counts.reduce(0, +) == 2 * total)
+    }
+
+    private static let libcxx = Products.path("libcxx/usr/lib/llvm-14")
+
+    /// libc++'s, linked statically.
+    @Test(.enabled(if: access(libcxx, F_OK) == 0, "Tests/run.sh unpacks libc++"))
+    func libcxxCollections() throws {
+        let program = try WatchedProgram(
+            """
+            #include <deque>
+            static std::map<std::string, int> tree;
+            static std::unordered_map<int, std::string> table;
+            static std::list<long> list;
+            static std::deque<long> queue;
+            static std::vector<std::string> names;
+            static void work() {
+                for (int i = 0; i < 3000; i++) {
+                    tree["a name that is long enough " + std::to_string(i)] = i;
+                    table[i] = std::string(60, 'y');
+                    list.push_back(i);
+                    queue.push_back(i);
+                    if (i > 2000) queue.pop_front();
+                    names.push_back(std::string(50, 'z'));
+                }
+            }
+            """, flags: ["-O1", "-g"], libcxx: Self.libcxx)
+        let survey = try survey(program)
+        func container(_ name: String) -> HeapSurvey.Container? { survey.roots.first { $0.name == name }?.container }
+        #expect(container("tree") == .init(kind: "std::__1::map or set", count: 3000))
+        #expect(container("table")?.kind == "std::unordered_map or set" && container("table")?.count == 3000)
+        #expect(container("list") == .init(kind: "std::list", count: 3000))
+        #expect(container("queue") == .init(kind: "std::__1::deque", count: 2001))
+        #expect(container("names") == .init(kind: "std::vector", count: 3000, capacity: 4096))
+        let texts = try #require(survey.texts)
+        #expect(
+            (8900...9200).contains(texts.count) && texts.largest.map(\.count).prefix(2).allSatisfy { isNear($0, 3000) })
+        #expect(survey.leaks.isEmpty, "\(survey.leaks)")
     }
 
     @Test func swiftCollections() throws {

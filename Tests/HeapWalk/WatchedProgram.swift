@@ -15,10 +15,11 @@ final class WatchedProgram {
     ///     one.
     ///   - environment: added to this process's.
     ///   - isRecorded: with the probe, every allocation.
+    ///   - libcxx: where libc++ is, in place of libstdc++.
     ///   - allocator: a library that brings one, in place of glibc's; behind the probe.
     init(
         _ top: String, flags: [String] = ["-O1"], environment: [String: String] = [:], isRecorded: Bool = false,
-        allocator: String? = nil
+        libcxx: String? = nil, allocator: String? = nil
     ) throws {
         let source = """
             #include <atomic>
@@ -52,14 +53,24 @@ final class WatchedProgram {
                     std::puts("ready");
                     std::fflush(stdout);
                 }
-                return 0;
+                // Threads may still be at work on what `exit` would take apart.
+                _exit(0);
             }
             """
         let program = try compile(
-            source, as: "program.cpp", flags: flags + ["-std=c++17", "-pthread", "-w"], in: folder)
+            source, as: "program.cpp", with: libcxx == nil ? "g++" : "clang++",
+            flags: flags + ["-std=c++17", "-pthread", "-w"] + Self.flags(libcxx: libcxx), in: folder)
         var probe = recording
         if let allocator { probe["LD_PRELOAD"] = "\(Products.probe):\(allocator)" }
         try start([program], isRecorded ? probe : environment)
+    }
+
+    private static func flags(libcxx: String?) -> [String] {
+        guard let libcxx else { return [] }
+        return [
+            "-nostdinc++", "-isystem", "\(libcxx)/include/c++/v1", "-nostdlib++", "\(libcxx)/lib/libc++.a",
+            "\(libcxx)/lib/libc++abi.a",
+        ]
     }
 
     /// One in Swift, which calls `ready()` itself, and then reads lines.

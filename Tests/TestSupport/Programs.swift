@@ -76,11 +76,14 @@ public func findProgram(_ names: String...) -> String? {
 }
 
 /// Compiles C or C++ (by `name`'s ending) into `folder`; returns the path of what came out.
-public func compile(_ source: String, as name: String, flags: [String] = [], in folder: TemporaryFolder) throws
-    -> String
-{
+///
+/// - Parameter favourite: the compiler to take where it is there.
+public func compile(
+    _ source: String, as name: String, with favourite: String? = nil, flags: [String] = [], in folder: TemporaryFolder
+) throws -> String {
     let isCxx = name.hasSuffix(".cpp")
-    guard let compiler = isCxx ? findProgram("g++", "clang++") : findProgram("gcc", "clang") else {
+    let usual = isCxx ? ("g++", "clang++") : ("gcc", "clang")
+    guard let compiler = findProgram(favourite ?? usual.0, usual.0, usual.1) else {
         throw CompileError(description: "no C or C++ compiler in PATH")
     }
     let file = folder.file(name)
