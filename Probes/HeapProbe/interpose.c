@@ -86,9 +86,10 @@ HP_EXPORT void *calloc(size_t n, size_t size)
 
 HP_EXPORT void free(void *block)
 {
-    if (hr_maybe_sampled(block))
-        return sampled_free(block);
-    hp_next.free(block);
+    if (HR_LIKELY(!hr_maybe_sampled(block))) /* in this order no jump is taken on the way */
+        hp_next.free(block);
+    else
+        sampled_free(block);
 }
 
 HP_EXPORT void *realloc(void *block, size_t size)

@@ -84,16 +84,15 @@ static inline bool hr_skip(size_t size)
     return false;
 }
 
-/* Filter over the addresses of live samples; a cell is 0 where there is none. One cache line serves a page of addresses:
- * a program that works on few pages at a time needs few lines. */
+/* Filter over the addresses of live samples; a cell is 0 where there is none. By the address itself, without a hash: a
+ * program that works on few megabytes needs few cache lines, neighbours share a cell, and what is 16 MiB apart. */
 #define HR_FILTER_BITS 16
+#define HR_FILTER_GRAIN 8
 extern uint8_t hr_filter[1u << HR_FILTER_BITS] __attribute__((aligned(64)));
 
 static inline size_t hr_filter_slot(const void *block)
 {
-    uintptr_t address = (uintptr_t)block;
-    size_t line = ((address >> 12) * UINT64_C(0x9E3779B97F4A7C15)) >> (64 - (HR_FILTER_BITS - 6));
-    return line << 6 | (address >> 6 & 63);
+    return (uintptr_t)block >> HR_FILTER_GRAIN & (sizeof hr_filter - 1);
 }
 
 /* False: this block has no sample. */
