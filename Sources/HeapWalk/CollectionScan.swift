@@ -42,6 +42,8 @@ struct CollectionScan {
     private let libraries: CollectionLibraries
     private let mostElements: UInt64
     private static let mostCandidates = 1 << 20
+    /// libc++ keeps shorter ones in the object.
+    private static let longLibcxxText: UInt64 = 23
     /// What grows begins with room for four.
     private static let rustRoom: Range<UInt64> = 4..<1 << 40
 
@@ -104,7 +106,9 @@ struct CollectionScan {
     ) {
         // Of a long text: its room and one that says so, its length, its address.
         let room = (words[last - 2] & ~1) &- 1
-        if words[last - 2] & 1 == 1, TextScan.canBe(length: words[last - 1], capacity: room) {
+        if words[last - 2] & 1 == 1, words[last - 1] >= Self.longLibcxxText,
+            TextScan.canBe(length: words[last - 1], capacity: room)
+        {
             texts.look(words[last], words[last - 1], room, index)
         }
         guard last >= 5, case let object = words[(last - 5)...last], words[last - 5] <= words[last - 4],

@@ -1,3 +1,4 @@
+import Algorithms
 import Glibc
 package import HeapProfile
 import RemoteProcess
@@ -62,7 +63,8 @@ package enum HeapSnapshotter {
                 types: blocks.types, typeNames: reader.names, roots: finder.roots,
                 candidates: finder.collections.candidates, vectors: vectors,
                 unusedEnds: UnusedEnds(
-                    vectors, texts: finder.collections.texts.blocks, blocks.graph, scan.index, memory),
+                    chain(vectors.lazy.map { ($0.block, $0.bytes) }, finder.collections.texts.used), blocks.graph,
+                    scan.index, memory),
                 elementSizes: finder.elementSizes, storages: finder.storages,
                 texts: finder.collections.texts.waste(scan.index, memory),
                 method: frozen.method,

@@ -36,8 +36,9 @@ struct TextScan {
         add(Text(block: block, start: 0, length: UInt32(length)))
     }
 
+    /// Small numbers behind a pointer may be anything.
     static func canBe(length: UInt64, capacity: UInt64) -> Bool {
-        capacity >= shortest && capacity < 1 << 32 && length <= capacity && length > 0
+        capacity >= shortest && capacity < 1 << 32 && length <= capacity && length > (capacity < 256 ? shortest / 2 : 0)
     }
 
     /// A storage object of Swift's, by the words with which it begins.
@@ -53,8 +54,10 @@ struct TextScan {
         if texts.count < Self.mostTexts { texts.append(text) }
     }
 
-    /// Of C++ and Rust, where a text is a block of its own.
-    var blocks: some Sequence<UInt32> { texts.lazy.filter { $0.start == 0 }.map(\.block) }
+    /// Of C++ and Rust, where a text is a block of its own: how much of that it takes. Shorter ones may be anything.
+    var used: some Sequence<(block: UInt32, bytes: UInt64)> {
+        texts.lazy.filter { $0.start == 0 && $0.length >= Self.shortest }.map { ($0.block, UInt64($0.length)) }
+    }
 
     /// Reads them all; nil where there are none.
     func waste(_ index: BlockIndex, _ memory: some MemorySource) -> TextWaste? {

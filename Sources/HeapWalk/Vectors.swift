@@ -38,23 +38,23 @@ struct UnusedEnds {
     static let none = UnusedEnds()
     private init() {}
 
+    /// - Parameter used: of blocks of elements, the bytes that these take.
     init(
-        _ vectors: [FoundVector], texts: some Sequence<UInt32>, _ graph: HeapGraph, _ index: BlockIndex,
+        _ used: some Sequence<(block: UInt32, bytes: UInt64)>, _ graph: HeapGraph, _ index: BlockIndex,
         _ memory: some MemorySource
     ) {
-        for text in texts { edges += graph.targets(of: text).map { Self.edge(text, $0) } }
         var window = MemoryWindow(memory)
-        for vector in vectors {
-            let block = index.blocks[Int(vector.block)]
-            let end = block.address + (vector.bytes + 7) & ~7
-            guard end < block.end, !graph.targets(of: vector.block).isEmpty else { continue }
+        for (number, bytes) in used {
+            let block = index.blocks[Int(number)]
+            let end = block.address + (bytes + 7) & ~7
+            guard end < block.end, !graph.targets(of: number).isEmpty else { continue }
             var seeming = Set<UInt32>()
             window.forEachPiece(of: end..<block.end) { seeming.formUnion($0.lazy.compactMap(index.block(at:))) }
             if seeming.isEmpty { continue }
             window.forEachPiece(of: block.address..<end) { words in
                 for word in words { if let target = index.block(at: word) { seeming.remove(target) } }
             }
-            edges += seeming.map { Self.edge(vector.block, $0) }
+            edges += seeming.map { Self.edge(number, $0) }
         }
         edges.sort()
     }

@@ -103,7 +103,9 @@ private struct CopiedMemory: MemorySource {
                 }
                 let vectors = FoundVector.settled(collections.vectors, scan.index)
                 found.add(vectors, elementSizes: [:], of: inventory.blocks.count)
-                let ends = UnusedEnds(vectors, texts: collections.texts.blocks, blocks.graph, scan.index, damaged)
+                let ends = UnusedEnds(
+                    vectors.map { ($0.block, $0.bytes) } + Array(collections.texts.used), blocks.graph, scan.index,
+                    damaged)
                 _ = collections.texts.waste(scan.index, damaged)
                 storages.findFields(blocks.graph, scan.index, damaged)
                 found.add(storages, scan.index)
