@@ -56,6 +56,7 @@ if [[ ${1:-} == --full ]]; then
     count Tests/EndToEnd/checks/python-suite.py --full
     count Tests/EndToEnd/checks/soak.py 600
     count Tests/EndToEnd/checks/known-graphs.py
+    count Tests/EndToEnd/checks/other-glibc.py
     count Tests/EndToEnd/checks/counted-collections.py 600
     count Tests/EndToEnd/checks/killed.py 10 50
     count Tests/EndToEnd/checks/attach.py 100 100
@@ -70,6 +71,7 @@ else
     count Tests/EndToEnd/checks/python-suite.py
     count Tests/EndToEnd/checks/soak.py
     count Tests/EndToEnd/checks/known-graphs.py
+    count Tests/EndToEnd/checks/other-glibc.py
     count Tests/EndToEnd/checks/counted-collections.py
     count Tests/EndToEnd/checks/killed.py 1 5
     count Tests/EndToEnd/checks/attach.py

@@ -25,11 +25,11 @@ struct GlibcHeap<Source: MemorySource> {
         self.memory = memory
         self.map = map
         self.layout = layout
-        var found: (arena: UInt64, score: Int)?
+        var found: (bins: UInt64, score: Int)?
         var base: (UInt64, UInt64)?
         brk = map.mappings.first { $0.path == "[heap]" }
         for (start, words) in Self.libcData(memory, map) {
-            if let arena = Self.arena(in: words, at: start, memory), arena.score > found?.score ?? 0 { found = arena }
+            if let bins = Self.bins(in: words, at: start, memory), bins.score > found?.score ?? 0 { found = bins }
             if let brk { base = base ?? Self.sbrkBase(in: words, at: start, brk) }
         }
         guard let found, found.score >= Self.whole else {
@@ -39,7 +39,7 @@ struct GlibcHeap<Source: MemorySource> {
                     + "or take the snapshot without --heap"
             )
         }
-        mainArena = found.arena
+        mainArena = found.bins - layout.bins
         self.base = base
     }
 
@@ -56,10 +56,10 @@ struct GlibcHeap<Source: MemorySource> {
     }
 
     /// The place with the most bins that are as they should be.
-    private static func arena(in words: [UInt64], at start: UInt64, _ memory: Source) -> (arena: UInt64, score: Int)? {
+    private static func bins(in words: [UInt64], at start: UInt64, _ memory: Source) -> (bins: UInt64, score: Int)? {
         let count = GlibcLayout.binCount
         guard words.count > 2 * count else { return nil }
-        var best: (arena: UInt64, score: Int)?
+        var best: (bins: UInt64, score: Int)?
         for first in 0..<(words.count - 2 * count) {
             guard mayBeBins(words[first..<first + 2 * count]) else { continue }
             let pair = start + UInt64(first) * 8
@@ -69,15 +69,15 @@ struct GlibcHeap<Source: MemorySource> {
                 if forward == at - 16 { return back == at - 16 }
                 return memory.words(forward &+ 24, 1) == [at - 16] && memory.words(back &+ 16, 1) == [at - 16]
             }
-            if score > best?.score ?? 0 { best = (pair - UInt64(GlibcLayout.bins), score) }
+            if score > best?.score ?? 0 { best = (pair, score) }
         }
         return best
     }
 
-    /// All of them link to chunks, which begin at multiples of 16: told without reading any.
+    /// All of them link to chunks or to themselves, at multiples of 8: told without reading any.
     private static func mayBeBins(_ links: ArraySlice<UInt64>) -> Bool {
         var wrong = 0
-        for link in links where link == 0 || link & 15 != 0 {
+        for link in links where link == 0 || link & 7 != 0 {
             wrong += 1
             if wrong > 2 * (GlibcLayout.binCount - whole) { return false }
         }
@@ -98,7 +98,7 @@ struct GlibcHeap<Source: MemorySource> {
     package func inventory() throws(HeapWalkError) -> HeapInventory {
         var walk = GlibcWalk(memory, layout)
         var heaps: [Range<UInt64>] = []
-        let top = memory.words(mainArena &+ UInt64(GlibcLayout.top), 1).first ?? 0
+        let top = memory.words(mainArena &+ layout.top, 1).first ?? 0
         if let brk, brk.contains(top) {
             try walk.chunks(from: base?.value ?? brk.start, to: top)
             heaps.append(brk.start..<brk.end)
@@ -119,7 +119,7 @@ struct GlibcHeap<Source: MemorySource> {
         for arena in arenas { walk.leaveOutFastBins(of: arena) }
         walk.leaveOutCached()
         walk.finish()
-        walk.inventory.bookkeeping.append(mainArena..<mainArena + UInt64(GlibcLayout.stateSize))
+        walk.inventory.bookkeeping.append(mainArena..<mainArena + layout.stateSize)
         return walk.inventory
     }
 
@@ -127,7 +127,7 @@ struct GlibcHeap<Source: MemorySource> {
     private func arenas() -> [UInt64] {
         var all = [mainArena]
         var known: Set = [mainArena]
-        while let next = memory.words(all[all.count - 1] &+ UInt64(GlibcLayout.next), 1).first,
+        while let next = memory.words(all[all.count - 1] &+ layout.next, 1).first,
             known.insert(next).inserted, all.count < 4096
         {
             all.append(next)
@@ -144,7 +144,7 @@ struct GlibcHeap<Source: MemorySource> {
     }
 
     private func heaps(of arena: UInt64) -> [Heap] {
-        guard let top = memory.words(arena &+ UInt64(GlibcLayout.top), 1).first, top < 1 << 47 else { return [] }
+        guard let top = memory.words(arena &+ layout.top, 1).first, top < 1 << 47 else { return [] }
         var heaps: [Heap] = []
         var start = top & ~(GlibcLayout.heapSize - 1)
         var known: Set<UInt64> = []
@@ -152,7 +152,7 @@ struct GlibcHeap<Source: MemorySource> {
             let header = memory.words(start, 3)
             guard header.count == 3, header[0] == arena, header[2] <= GlibcLayout.heapSize else { break }
             let isFirst = arena &- start < GlibcLayout.heapSize
-            let behind = isFirst ? arena + UInt64(GlibcLayout.stateSize) : start + layout.heapHeader
+            let behind = isFirst ? arena + layout.stateSize : start + layout.heapHeader
             let isOld = !heaps.isEmpty
             heaps.append(
                 Heap(
@@ -197,7 +197,7 @@ struct GlibcHeap<Source: MemorySource> {
         guard let expected else {
             return walk.inventory.doubts.append("the number of mapped chunks was not checked")
         }
-        if expected != count || told[3] != bytes {
+        if expected != count || layout.tellsMappedBytes && told[3] != bytes {
             walk.inventory.doubts.append(
                 "\(count) chunks with mappings of their own were found, and glibc counts \(expected)")
         }

@@ -1,25 +1,43 @@
 /// Where glibc keeps what of its heap (malloc/malloc.c and arena.c; x86-64). Offsets in bytes.
 struct GlibcLayout {
-    /// struct malloc_state, the same from 2.27 on.
-    static let fastBins = 16, top = 96, bins = 112, next = 2160, stateSize = 2200
-    static let fastBinCount = 10, binCount = 127
+    static let binCount = 127
     /// Bits of a chunk's size.
     static let previousInUse: UInt64 = 1, isMapped: UInt64 = 2, flags: UInt64 = 7
     static let smallestChunk: UInt64 = 32
     /// Heaps of the other arenas begin at multiples of it.
     static let heapSize: UInt64 = 64 << 20
-    /// The cache of one thread: a chunk of this size with 64 counts of 16 bits and 64 lists.
-    static let cacheChunk: UInt64 = 0x290
-    static let cacheBins = 64
+    /// Lists of a thread's cache whose chunks are of one size each.
+    static let cacheBinsOfOneSize = 64
+
+    /// struct malloc_state: the same from 2.27 to 2.41; 2.43 has no fast bins any more.
+    let fastBins = 16
+    let fastBinCount: Int
+    let top: UInt64, bins: UInt64, next: UInt64, stateSize: UInt64
+    /// The cache of one thread: a chunk with so many numbers of 16 bits, and as many lists. The numbers tell how many chunks
+    /// are in a list, from 2.43 on how many more there may be.
+    let cacheBins: Int
+    let cacheTellsRoom: Bool
+    /// 2.43's sum of the bytes in chunks with mappings of their own drifts (seen: 16 where there is none).
+    let tellsMappedBytes: Bool
 
     let version: Int
     /// sizeof(struct heap_info).
     var heapHeader: UInt64 { version >= 235 ? 0x30 : 0x20 }
     /// Links of free lists are mixed with their own address.
     var hasSafeLinking: Bool { version >= 232 }
+    var cacheSize: UInt64 { UInt64(cacheBins) * 10 }
+
     /// nil for versions whose layout was not checked.
     init?(version: Int) {
-        guard (231...241).contains(version) else { return nil }
+        switch version {
+        case 231...241:
+            (fastBinCount, top, bins, next, stateSize) = (10, 96, 112, 2160, 2200)
+            (cacheBins, cacheTellsRoom, tellsMappedBytes) = (64, false, true)
+        case 243:
+            (fastBinCount, top, bins, next, stateSize) = (0, 8, 24, 2072, 2112)
+            (cacheBins, cacheTellsRoom, tellsMappedBytes) = (76, true, false)
+        default: return nil
+        }
         self.version = version
     }
 

@@ -57,7 +57,7 @@ struct GlibcWalk<Source: MemorySource>: ~Copyable {
     // MARK: Free lists of which headers do not tell
 
     mutating func leaveOutFastBins(of arena: UInt64) {
-        let bins = memory.words(arena &+ UInt64(GlibcLayout.fastBins), GlibcLayout.fastBinCount)
+        let bins = memory.words(arena &+ UInt64(layout.fastBins), layout.fastBinCount)
         for (bin, head) in bins.enumerated() where head != 0 {
             let list = list(from: head &+ 16, linked: .chunks, size: UInt64(bin) * 16 + 32)
             free.formUnion(list.indices)
@@ -69,7 +69,7 @@ struct GlibcWalk<Source: MemorySource>: ~Copyable {
     /// blocks of the right size in each place.
     mutating func leaveOutCached() {
         // A chunk may have been given out with the 16 bytes behind it, which were too few for another one.
-        let sizes = GlibcLayout.cacheChunk - 8...GlibcLayout.cacheChunk + 8
+        let sizes = layout.cacheSize...layout.cacheSize + 24
         for index in inventory.blocks.indices where sizes.contains(inventory.blocks[index].size) {
             let block = inventory.blocks[index]
             guard let cached = cached(by: block) else { continue }
@@ -80,17 +80,19 @@ struct GlibcWalk<Source: MemorySource>: ~Copyable {
     }
 
     private func cached(by block: HeapBlock) -> Set<Int>? {
-        let bins = GlibcLayout.cacheBins
+        let bins = layout.cacheBins
         let words = memory.words(block.address, bins / 4 + bins)
         guard words.count == bins / 4 + bins else { return nil }
         var all: Set<Int> = []
+        var most: Int?
         for bin in 0..<bins {
-            let count = Int(words[bin / 4] >> UInt64(bin % 4 * 16) & 0xffff)
+            let told = Int(words[bin / 4] >> UInt64(bin % 4 * 16) & 0xffff)
             let head = words[bins / 4 + bin]
-            guard (count == 0) == (head == 0) else { return nil }
-            guard count > 0 else { continue }
-            let list = list(from: head, linked: .blocks, size: UInt64(bin) * 16 + 32)
-            guard list.isWhole, list.indices.count == count else { return nil }
+            let size = bin < GlibcLayout.cacheBinsOfOneSize ? UInt64(bin) * 16 + 32 : nil
+            let list = head == 0 ? (indices: [], isWhole: true) : list(from: head, linked: .blocks, size: size)
+            let count = list.indices.count
+            most = most ?? told + count
+            guard list.isWhole, layout.cacheTellsRoom ? told + count == most : told == count else { return nil }
             all.formUnion(list.indices)
         }
         return all.isEmpty ? nil : all
@@ -99,11 +101,13 @@ struct GlibcWalk<Source: MemorySource>: ~Copyable {
     /// What the links of a list lead to: the memory that malloc gives out, or the header 16 bytes before it.
     private enum Links { case blocks, chunks }
 
-    /// The blocks of a list, which are all of one size, from `block` on; whole if it ends as lists do.
-    private func list(from block: UInt64, linked links: Links, size: UInt64) -> (indices: Set<Int>, isWhole: Bool) {
+    /// The blocks of a list from `block` on; whole if it ends as lists do.
+    ///
+    /// - Parameter size: of each chunk; nil: any.
+    private func list(from block: UInt64, linked links: Links, size: UInt64?) -> (indices: Set<Int>, isWhole: Bool) {
         var indices: Set<Int> = []
         var block = block
-        while let index = inventory.index(startingAt: block), inventory.blocks[index].size == size - 8,
+        while let index = inventory.index(startingAt: block), size.map({ inventory.blocks[index].size == $0 - 8 }) ?? true,
             let stored = memory.words(block, 1).first, indices.insert(index).inserted
         {
             let next = layout.next(stored, at: block)

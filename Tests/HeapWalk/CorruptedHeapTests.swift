@@ -128,11 +128,11 @@ private struct CopiedMemory: MemorySource {
         let memory = RemoteMemory(pid: program.pid)
         let version = try #require(glibcVersion(memory, map))
         let heap = try GlibcHeap(copy, map, version: version)
-        let arena = try #require(memory.word(heap.mainArena + UInt64(GlibcLayout.next)))
+        let arena = try #require(memory.word(heap.mainArena + heap.layout.next))
         #expect(arena != heap.mainArena)
         let start = arena & ~(GlibcLayout.heapSize - 1)
         // The arena's next is itself; its heap's previous one is itself; the main arena is an arena of the ring as well.
-        for (address, value) in [(arena + 2160, arena), (start + 8, start), (heap.mainArena + 2160, arena + 16)] {
+        for (address, value) in [(arena + heap.layout.next, arena), (start + 8, start), (heap.mainArena + heap.layout.next, arena + 16)] {
             var damaged = copy
             damaged.set(value, at: address)
             let inventory = try? GlibcHeap(damaged, map, version: version).inventory()

@@ -1,0 +1,65 @@
+/* See other-glibc.py. Needs nothing of the C library that came after 2.2.5, and starts without its help. */
+#include <malloc.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+__asm__(".symver pthread_create, pthread_create@GLIBC_2.2.5");
+
+enum { THREADS = 4, PLACES = 3000 };
+
+void *kept[THREADS][PLACES];
+static volatile int ready;
+
+static void *fill(void *argument)
+{
+    void **places = argument;
+    uint32_t state = (uint32_t)(uintptr_t)argument | 1;
+    for (int i = 0; i < 20 * PLACES; i++) {
+        state = state * 1664525u + 1013904223u;
+        int place = state >> 8 & 0x7fffffff;
+        void **at = &places[place % PLACES];
+        size_t size = state % 500 == 0 ? 200000 + state % 100000 : (state >> 4) % 2000;
+        if (state % 3 == 0) {
+            *at = realloc(*at, size + 1);
+        } else {
+            free(*at);
+            *at = state % 3 == 1 ? malloc(size) : NULL;
+        }
+    }
+    __atomic_add_fetch(&ready, 1, __ATOMIC_SEQ_CST);
+    if (places != kept[0])
+        for (;;)
+            pause();
+    return NULL;
+}
+
+static void tell(void)
+{
+    char line[100];
+    size_t count = 0, bytes = 0;
+    for (int i = 0; i < THREADS * PLACES; i++) {
+        void *block = kept[i / PLACES][i % PLACES];
+        count += block != NULL;
+        bytes += block ? malloc_usable_size(block) : 0;
+    }
+    int length = snprintf(line, sizeof line, "{\"count\": %zu, \"bytes\": %zu}\n", count, bytes);
+    if (write(1, line, length) == length && read(0, line, 1) >= 0)
+        _exit(0);
+    _exit(1);
+}
+
+__attribute__((used, force_align_arg_pointer)) static void run(void)
+{
+    pthread_t thread;
+    for (int i = 1; i < THREADS; i++)
+        pthread_create(&thread, NULL, fill, kept[i]);
+    fill(kept[0]);
+    while (ready < THREADS)
+        usleep(1000);
+    tell();
+}
+
+__asm__(".globl _start\n_start: xor %ebp, %ebp\n call run\n");

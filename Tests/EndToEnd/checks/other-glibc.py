@@ -1,0 +1,77 @@
+#!/usr/bin/env -S python3 -B
+"""The walk through glibc's heap with other versions than this system's: Debian's packages of them are unpacked beside it,
+and a program runs on them that holds blocks in four arenas and knows how many they are.
+
+    Tests/EndToEnd/checks/other-glibc.py [SUITE…]       default bullseye (2.31), trixie (2.41) and forky (2.43)
+"""
+
+import lzma
+import sys
+import urllib.error
+import urllib.request
+
+from support import *
+
+SUITES = sys.argv[1:] or ["bullseye", "trixie", "forky"]
+SOURCE = Path(__file__).with_suffix(".c")
+
+
+def mirror():
+    """Where this system gets its packages from."""
+    listed = run("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages").stdout.split()
+    return next((address.rstrip("/") for address in listed if address.rstrip("/").endswith("/debian")), None)
+
+
+def fetched(address):
+    try:
+        with urllib.request.urlopen(address, timeout=60) as answer:
+            return answer.read()
+    except (urllib.error.URLError, TimeoutError) as error:
+        note(f"{error}: left out, it is not to be had here")
+        return None
+
+
+def unpacked(suite):
+    """The suite's version of glibc, and the folder with it; None where there is no way to get it."""
+    source = mirror()
+    index = fetched(f"{source}/dists/{suite}/main/binary-amd64/Packages.xz") if source else None
+    if not index:
+        return None
+    entry = re.search(r"^Package: libc6\n(?:.+\n)*", lzma.decompress(index).decode(), re.M)[0]
+    package = work / f"{suite}.deb"
+    package.write_bytes(fetched(f"{source}/{re.search('^Filename: (.*)', entry, re.M)[1]}"))
+    run("dpkg", "-x", package, work / suite)
+    libraries = next((work / suite).rglob("libc.so.6")).parent
+    return re.search("^Version: ([0-9.]+)", entry, re.M)[1], libraries
+
+
+program = work / "other-glibc"
+made = run("gcc", "-O1", "-g", "-fno-builtin", "-nostartfiles", SOURCE, "-o", program, "-Wl,--no-as-needed", "-l:libpthread.so.0")
+if made.returncode != 0:
+    sys.exit(made.stderr)
+for suite in SUITES:
+    there = unpacked(suite)
+    if not there:
+        continue
+    version, libraries = there
+    loader = next(libraries.glob("ld-linux-x86-64.so.2"))
+    process = subprocess.Popen(
+        [loader, "--library-path", libraries, program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        truth = json.loads(process.stdout.readline())
+        taken = work / f"{suite}.heaptide"
+        made = run(HEAPTIDE, "snapshot", process.pid, "--heap", "--output", taken)
+        report = analyze(taken) if check(made.returncode == 0, f"{version}: a snapshot {made.stderr.strip()}") else None
+        if report:
+            root = next((root for root in report["roots"] if root["name"] == "kept"), {})
+            found = root.get("retainedCount"), root.get("retainedBytes")
+            check(
+                found == (truth["count"], truth["bytes"]),
+                f"{version}: {found[0]} blocks of {found[1]} bytes, truth {truth['count']} of {truth['bytes']}")
+            extra = report["heap"]["blockCount"] - truth["count"]
+            check(0 <= extra <= 60 and not report["leaks"], f"{version}: {extra} blocks more, {report['leaks']}")
+            check(not report["warnings"] or not any("glibc" in text for text in report["warnings"]), f"{version}: no doubts")
+    finally:
+        process.kill()
+        process.wait()
+finish()
