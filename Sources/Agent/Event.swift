@@ -1,5 +1,6 @@
 import AgentCore
 import FoundationEssentials
+import HeapProfile
 import TimeSeries
 
 /// What hooks receive as JSON. Sizes in bytes, times in seconds.
@@ -113,6 +114,10 @@ extension Situation {
 extension RisingCount {
     /// `static App.Tracker.events, Dictionary of 75012 entries, 31.2 more a second of 155 B each`
     fileprivate var sentence: String {
+        if HeapSurvey.Container.isInBytes(reading.kind) {
+            return "\(reading.title), \(reading.kind) of \(ByteSize.text(reading.count)), "
+                + "\(ByteSize.text(bytesPerSecond)) more a second"
+        }
         let rate = (entriesPerSecond * 10).rounded() / 10
         return
             "\(reading.title), \(reading.kind) of \(Int(min(reading.count, 1e15))) entries, \(rate) more a second of "

@@ -97,6 +97,8 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
         public static let vectorOfBytes = "std::vector or buffer"
         public static let dequeOfBytes = "std::deque, in bytes"
         public var isInBytes: Bool { Self.isInBytes(kind) }
+        /// Nil where they are counted in bytes.
+        public var entries: UInt64? { isInBytes ? nil : count }
         public static func isInBytes(_ kind: String) -> Bool { kind == vectorOfBytes || kind == dequeOfBytes }
         public var count: UInt64
         /// Elements that it has room for, where it has a limit.

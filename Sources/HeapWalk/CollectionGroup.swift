@@ -67,8 +67,8 @@ struct CollectionGroup {
         if let size {
             container.count /= size
             container.capacity = capacity.map { $0 / size }
-        } else if key.layout.isInBytes {
-            container.kind = key.layout.kindInBytes
+        } else if let kind = key.layout.kindInBytes {
+            container.kind = kind
         }
         return HeapSurvey.Collection(
             instances: instances, container: container, elementSize: size,

@@ -14,7 +14,8 @@ import HeapProfile
 /// of the first element, and how many there are.
 ///
 /// Rust's tables (hashbrown, raw/mod.rs) are control bytes, their number less one, room that is left before it grows, and
-/// items; a Vec (alloc/src/vec, raw_vec) is its capacity, its block and its length. Swift's storage objects (stdlib/public/core, ContiguousArrayBuffer.swift,
+/// items; a Vec (alloc/src/vec, raw_vec) is its capacity, its block and its length, a VecDeque (collections/vec_deque) has the
+/// number of the first element before the latter. Swift's storage objects (stdlib/public/core, ContiguousArrayBuffer.swift,
 /// NativeDictionary.swift) hold count and capacity behind the object's head.
 enum CollectionLayout: String {
     case hashTable = "std::unordered_map or set"
@@ -26,6 +27,7 @@ enum CollectionLayout: String {
     case libcxxDeque = "std::__1::deque"
     case rustTable = "HashMap or HashSet"
     case rustVec = "Vec"
+    case rustDeque = "VecDeque"
     case array = "Array"
     case dictionary = "Dictionary"
     case set = "Set"
@@ -37,27 +39,31 @@ enum CollectionLayout: String {
         case .hashTable: 5  // libstdc++'s has two more
         case .tree, .libcxxDeque: 6
         case .list, .vector, .libcxxTree, .rustVec: 3
-        case .rustTable, .array, .dictionary, .set: 4
+        case .rustTable, .rustDeque, .array, .dictionary, .set: 4
         }
     }
 
     /// Its words tell bytes: how many elements these are, other things have to tell.
-    var isInBytes: Bool { self == .vector || self == .deque }
+    var isInBytes: Bool { kindInBytes != nil }
 
     /// What it is called where nothing tells.
-    var kindInBytes: String {
-        self == .vector ? HeapSurvey.Container.vectorOfBytes : HeapSurvey.Container.dequeOfBytes
+    var kindInBytes: String? {
+        switch self {
+        case .vector: HeapSurvey.Container.vectorOfBytes
+        case .deque: HeapSurvey.Container.dequeOfBytes
+        default: nil
+        }
     }
 
     init?(kindInBytes kind: String) {
-        guard HeapSurvey.Container.isInBytes(kind) else { return nil }
-        self = kind == HeapSurvey.Container.vectorOfBytes ? .vector : .deque
+        guard let layout = [Self.vector, .deque].first(where: { $0.kindInBytes == kind }) else { return nil }
+        self = layout
     }
 
     /// Where in a block one of its elements is tells nothing about what that is.
     var hasManyElementsABlock: Bool {
         switch self {
-        case .vector, .rustVec, .deque, .libcxxDeque, .rustTable, .array, .dictionary, .set: true
+        case .vector, .rustVec, .rustDeque, .deque, .libcxxDeque, .rustTable, .array, .dictionary, .set: true
         case .hashTable, .tree, .list, .libcxxTree: false
         }
     }
@@ -92,19 +98,23 @@ enum CollectionLayout: String {
             guard word(0) != 0, word(1) != 0 else { return nil }
             count = word(2)
         case .vector:
-            guard word(0) <= word(1), word(1) <= word(2), word(2) - word(0) < 1 << 44 else { return nil }
+            guard word(0) <= word(1), word(1) <= word(2) else { return nil }
             (count, capacity) = (word(1) - word(0), word(2) - word(0))
         case .deque:
             guard let bytes = Self.dequeBytes(word) else { return nil }
             count = bytes
         case .libcxxDeque:
-            guard word(0) <= word(1), word(1) <= word(2), word(2) <= word(3), word(3) - word(0) < 1 << 40,
+            guard word(0) <= word(1), word(1) < word(2), word(2) <= word(3), word(3) - word(0) < 1 << 40,
+                (word(2) - word(1)) % 8 == 0,
                 word(4) < 1 << 50, word(5) < 1 << 50, word(4) + word(5) <= (word(2) - word(1)) / 8 * Self.libcxxNode
             else { return nil }
             count = word(5)
         case .rustVec:
             guard word(1) != 0 else { return nil }
             (count, capacity) = (word(2), word(0))
+        case .rustDeque:
+            guard word(1) != 0, word(2) < word(0) else { return nil }
+            (count, capacity) = (word(3), word(0))
         case .rustTable:
             guard let room = Self.rustCapacity(mask: word(1)), word(3) <= room, word(2) <= room - word(3) else {
                 return nil

@@ -19,7 +19,7 @@ struct CollectionLibraries {
     init(_ variables: [String: [Variable]]) {
         for (path, variables) in variables {
             if fileName(path).hasPrefix("libc++.so") { hasLibcxx = true }
-            for variable in variables {
+            for variable in variables where !hasRust || !hasLibcxx {
                 // As the linker has them: std::panicking::panic_count is in every Rust program, std::__1 libc++'s.
                 if variable.name.contains("9panicking11panic_count") { hasRust = true }
                 if variable.name.contains("St3__1") { hasLibcxx = true }
@@ -44,6 +44,9 @@ struct CollectionScan {
     private static let mostCandidates = 1 << 20
     /// libc++ keeps shorter ones in the object.
     private static let longLibcxxText: UInt64 = 23
+    /// Of glibc.
+    private static let smallestBlock: UInt64 = 24
+    private static let smallText: UInt64 = 64
     /// What grows begins with room for four.
     private static let rustRoom: Range<UInt64> = 4..<1 << 40
 
@@ -73,9 +76,7 @@ struct CollectionScan {
                 addRustVector(words, last, address, home)
             }
             guard word > 0 else { continue }
-            if TextScan.canBe(length: words[last - 1], capacity: word) {
-                texts.look(words[last - 2], words[last - 1], word, index)
-            }
+            texts.look(words[last - 2], words[last - 1], word, index)
             if words[last - 2] < word, words[last - 2] <= words[last - 1], words[last - 1] <= word {
                 addVector(words, last, address, home)
             }
@@ -106,16 +107,14 @@ struct CollectionScan {
     ) {
         // Of a long text: its room and one that says so, its length, its address.
         let room = (words[last - 2] & ~1) &- 1
-        if words[last - 2] & 1 == 1, words[last - 1] >= Self.longLibcxxText,
-            TextScan.canBe(length: words[last - 1], capacity: room)
-        {
+        if words[last - 2] & 1 == 1, words[last - 1] >= Self.longLibcxxText {
             texts.look(words[last], words[last - 1], room, index)
         }
-        guard last >= 5, case let object = words[(last - 5)...last], words[last - 5] <= words[last - 4],
+        guard last >= 5, words[last - 5] <= words[last - 4],
             words[last - 4] < words[last - 3], words[last - 3] <= words[last - 2],
             let map = index.block(startingAt: words[last - 5]), index.blocks[Int(map)].isFilled(to: words[last - 2])
         else { return }
-        add(.libcxxDeque, words, object.startIndex, address, home)
+        add(.libcxxDeque, words, last - 5, address, home)
     }
 
     /// Its elements' block is as large as the room for them, but for what the allocator rounds up.
@@ -132,29 +131,53 @@ struct CollectionScan {
         _ words: UnsafeBufferPointer<UInt64>, _ last: Int, _ address: UInt64, _ home: UInt32?
     ) {
         let (room, length) = (words[last - 2], words[last])
-        // Of a few elements, anything may seem to be the room.
+        // Of a few elements, anything may seem to be the room; of the smallest blocks nothing tells how large they are.
         guard length > 0 || room >= 32, let block = index.block(startingAt: words[last - 1]),
-            case let found = index.blocks[Int(block)]
+            case let found = index.blocks[Int(block)], found.size > Self.smallestBlock
         else { return }
-        if length > 0, found.isFilled(to: found.address + room) {
-            return texts.look(words[last - 1], length, room - 1, index)
+        guard let stride = Self.stride(of: found, room) else { return }
+        // Of 16-bit numbers half as many fit; in a small block it may be either.
+        if length > 0, found.size - room < 16 { return texts.look(words[last - 1], length, room - 1, index) }
+        if stride < 4, found.size < Self.smallText { return }
+        if last + 2 < words.count, (1...room).contains(words[last + 1]), !isBlock(words[last + 2]) {
+            return addRustDeque(words, last, block, stride: stride, address, home)
         }
-        let stride = found.size / room
-        guard stride > 0, found.isFilled(to: found.address + room * stride) else { return }
         add(.rustVec, words, last, block, bytes: length * stride, address, home)
+    }
+
+    /// Bytes of an element, for so many of which the block was made: a multiple of 4, but for the smallest.
+    private static func stride(of block: HeapBlock, _ room: UInt64) -> UInt64? {
+        let most = block.size / room
+        let likely = most < 8 ? [most] : [most & ~7, most & ~3]
+        return likely.first { $0 > 0 && block.isFilled(to: block.address + room * $0) }
+    }
+
+    /// What may be a VecDeque: behind room and block, where in it the first element is, and how many there are; or a Vec with
+    /// a number behind it. Elements may be anywhere.
+    private mutating func addRustDeque(
+        _ words: UnsafeBufferPointer<UInt64>, _ last: Int, _ block: UInt32, stride: UInt64, _ address: UInt64,
+        _ home: UInt32?
+    ) {
+        let size = index.blocks[Int(block)].size
+        if words[last] == 0 {
+            add(.rustDeque, words, last + 1, block, bytes: size, address, home)
+        } else {
+            add(.rustVec, words, last, block, bytes: size, address, home)
+        }
     }
 
     private mutating func add(
         _ layout: CollectionLayout, _ words: UnsafeBufferPointer<UInt64>, _ last: Int, _ block: UInt32, bytes: UInt64,
         _ address: UInt64, _ home: UInt32?
     ) {
-        guard let container = layout.container(words[(last - 2)...last]),
+        let first = last - layout.wordCount + 1
+        guard let container = layout.container(words[first...last]),
             vectors.count <= max(Self.mostCandidates, index.blocks.count / 2)
         else { return }
         vectors.append(
             FoundVector(
-                layout: layout, address: address + UInt64(last - 2) * 8, home: home, block: block,
-                container: container, bytes: bytes))
+                layout: layout, address: address + UInt64(first) * 8, home: home, block: block,
+                count: container.count, capacity: container.capacity ?? 0, bytes: bytes))
     }
 
     /// Nodes of lists and trees look like lists where their elements are small numbers. They are of one size, and a list's

@@ -59,7 +59,7 @@ struct Collections {
             vectorBlocks[vector.layout, default: NodeSet(nodeCount: blockCount)].insert(vector.block)
             all.append(
                 Collection(
-                    layout: vector.layout, count: vector.container.count, capacity: vector.container.capacity,
+                    layout: vector.layout, count: vector.count, capacity: vector.capacity,
                     elementSize: vector.layout.isInBytes ? elementSizes[vector.address] : nil,
                     address: vector.address, home: vector.home, storage: vector.block))
         }
@@ -90,14 +90,12 @@ struct Collections {
 
     // MARK: Who may lead to a node
 
-    /// The graph without what only seems to lead into a collection or out of one, and without the edges of `weak` nodes.
-    func contracted(_ graph: HeapGraph, weak: NodeSet, ends: UnusedEnds = .none) -> HeapGraph {
+    /// The graph without what only seems to lead into a collection, and without the edges of `weak` nodes.
+    func contracted(_ graph: HeapGraph, weak: NodeSet) -> HeapGraph {
         let hasWeak = weak.count > 0
-        guard !owners.isEmpty || hasWeak || !ends.isEmpty else { return graph }
+        guard !owners.isEmpty || hasWeak else { return graph }
         return graph.filtered { from, to in
             if hasWeak, weak.contains(from) { return false }
-            // The end of a node of a deque is no vector's.
-            if !ends.isEmpty, owners.isEmpty || owners[Int(from)] == 0, ends.contains(from, to) { return false }
             let owner = owners.isEmpty ? 0 : owners[Int(to)]
             return owner == 0 || owners[Int(from)] == owner || all[Int(owner) - 1].home == from
         }
@@ -191,7 +189,7 @@ struct CollectionStructure {
                 ofDeque: candidate, from: candidate.words[1], through: candidate.words[2] - 8,
                 nodeSize: CollectionLayout.libcxxNode)
         case .rustTable: nodes(ofRustTable: candidate)
-        case .vector, .rustVec, .array, .dictionary, .set: nil
+        case .vector, .rustVec, .rustDeque, .array, .dictionary, .set: nil
         }
     }
 
@@ -217,10 +215,10 @@ struct CollectionStructure {
             return nil
         }
         let targets = graph.targets(of: map)
-        visitsLeft -= targets.count
-        guard visitsLeft > 0 else { return nil }
-        let nodes = targets.filter { $0 != map && index.blocks[Int($0)].size >= nodeSize }
         let count = Int((last - first) / 8 + 1)
+        guard targets.count >= count, visitsLeft > targets.count else { return nil }
+        visitsLeft -= targets.count
+        let nodes = targets.filter { $0 != map && index.blocks[Int($0)].size >= nodeSize }
         guard nodes.count >= count else { return nil }
         return nodes.count == count ? [map] + nodes : [map]
     }
@@ -284,6 +282,13 @@ struct CollectionStructure {
         return nodes(ofTree: candidate, from: root, count: candidate.words[2])
     }
 
+    private mutating func leads(_ node: UInt32, to other: UInt32) -> Bool {
+        let targets = graph.targets(of: node)
+        guard visitsLeft > targets.count else { return false }
+        visitsLeft -= targets.count
+        return targets.contains(other)
+    }
+
     private mutating func nodes(
         from root: UInt32, but home: UInt32?, count: Int, _ sizes: ClosedRange<UInt64>
     ) -> [UInt32]? {
@@ -296,9 +301,10 @@ struct CollectionStructure {
             if visitsLeft <= 0 { return nil }
             // Parents and children lead to each other. What freed memory left behind in the elements does not.
             for target in graph.targets(of: nodes[next])
-            where sizes.contains(index.blocks[Int(target)].size) && graph.targets(of: target).contains(nodes[next])
-                && known.insert(target).inserted
+            where sizes.contains(index.blocks[Int(target)].size) && !known.contains(target)
+                && leads(target, to: nodes[next])
             {
+                known.insert(target)
                 nodes.append(target)
                 if nodes.count > count { return nil }
             }

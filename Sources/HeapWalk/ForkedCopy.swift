@@ -31,6 +31,10 @@ final class ForkedCopy {
         for thread in stopped.threads where Self.isUnconfined(thread.id, of: stopped.pid) {
             guard let trip = RoundTrip(thread, memory, map, gadgets) else { continue }
             guard let copy = trip.run() else { return nil }
+            guard Self.isWhole(copy.id, map) else {
+                copy.kill()
+                return nil
+            }
             process = copy
             pid = copy.id
             dieFirst()
@@ -40,6 +44,12 @@ final class ForkedCopy {
     }
 
     deinit { process.kill() }
+
+    /// What was kept from being inherited (madvise(2), MADV_DONTFORK) would be missing.
+    private static func isWhole(_ copy: Int32, _ map: MemoryMap) -> Bool {
+        let inherited = Set(MemoryMap(of: copy)?.mappings.map(\.start) ?? [])
+        return map.mappings.allSatisfy { !$0.isWritable || inherited.contains($0.start) }
+    }
 
     /// It may be killed where memory runs out.
     var isAlive: Bool {
@@ -110,31 +120,12 @@ private struct RoundTrip {
         guard let stopped = try? thread.registers(), !thread.hasPendingSignal,
             clinux_trace_in_restartable_sequence(thread.id, UInt64(stopped.rip)) == 0,
             let home = SystemCall.resumed(stopped, code: memory.read(UInt64(stopped.rip) &- 7, 5) ?? []),
-            let low = Self.lowEnd(ofStackOf: home, memory, map),
+            let low = lowEnd(ofStackOf: home, memory, map),
             let mask = try? thread.signalMask(), let state = try? thread.extendedState()
         else { return nil }
         (self.thread, self.memory, self.gadgets) = (thread, memory, gadgets)
         (self.home, self.mask, extendedState) = (home, mask, state)
         guard places.vfork > low + Self.roomLeft else { return nil }
-    }
-
-    /// Of the thread's own stack; nil where it stands on another one, below which somebody else's things may lie.
-    ///
-    /// glibc notes a started thread's in its record at the thread pointer, as the block of memory, its size and that of the
-    /// guard below (nptl/descr.h; at 0x690 from 2.31 to 2.41). It is recognised by where the block ends.
-    private static func lowEnd(ofStackOf thread: user_regs_struct, _ memory: RemoteMemory, _ map: MemoryMap) -> UInt64?
-    {
-        let (pointer, record) = (UInt64(thread.rsp), UInt64(thread.fs_base))
-        guard let mapping = map.mapping(at: pointer), mapping.isWritable else { return nil }
-        if mapping.path == "[stack]" { return mapping.start }
-        let words = memory.words(record &+ 0x600, 0x120 / 8)
-        for at in words.indices.dropLast(2) {
-            let (block, size, guardSize) = (words[at], words[at + 1], words[at + 2])
-            let behind = block &+ size &- record
-            guard block > 0, block < record, (0x800..<0x2000).contains(behind), guardSize < size else { continue }
-            return pointer > block + guardSize && pointer < record ? block + guardSize : nil
-        }
-        return nil
     }
 
     /// Where the frames are; each has the gadget's address in the word before it.

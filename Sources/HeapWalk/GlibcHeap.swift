@@ -27,7 +27,7 @@ struct GlibcHeap<Source: MemorySource> {
         self.layout = layout
         var found: (bins: UInt64, score: Int)?
         var base: (UInt64, UInt64)?
-        brk = map.mappings.first { $0.path == "[heap]" }
+        brk = Self.brk(map)
         for (start, words) in Self.libcData(memory, map) {
             if let bins = Self.bins(in: words, at: start, memory), bins.score > found?.score ?? 0 { found = bins }
             if let brk { base = base ?? Self.sbrkBase(in: words, at: start, brk) }
@@ -41,6 +41,14 @@ struct GlibcHeap<Source: MemorySource> {
         }
         mainArena = found.bins - layout.bins
         self.base = base
+    }
+
+    /// mlock, mprotect and madvise cut it into several mappings.
+    private static func brk(_ map: MemoryMap) -> Mapping? {
+        let parts = map.mappings.filter { $0.path == "[heap]" }
+        var whole = parts.first
+        if let last = parts.last { whole?.end = last.end }
+        return whole
     }
 
     /// libc's writable memory: its own pages and those behind them.
@@ -63,18 +71,21 @@ struct GlibcHeap<Source: MemorySource> {
         for first in 0..<(words.count - 2 * count) {
             guard mayBeBins(words[first..<first + 2 * count]) else { continue }
             let pair = start + UInt64(first) * 8
-            let score = (0..<count).count { bin in
+            var score = 0
+            for bin in 0..<count where score >= bin - (count - whole) {
                 let at = start + UInt64(first + 2 * bin) * 8
                 let (forward, back) = (words[first + 2 * bin], words[first + 2 * bin + 1])
-                if forward == at - 16 { return back == at - 16 }
-                return memory.words(forward &+ 24, 1) == [at - 16] && memory.words(back &+ 16, 1) == [at - 16]
+                let isEmpty = forward == at - 16 && back == at - 16
+                if isEmpty || memory.words(forward &+ 24, 1) == [at - 16] && memory.words(back &+ 16, 1) == [at - 16] {
+                    score += 1
+                }
             }
             if score > best?.score ?? 0 { best = (pair, score) }
         }
         return best
     }
 
-    /// All of them link to chunks or to themselves, at multiples of 8: told without reading any.
+    /// Nearly all of them link to chunks or to themselves, at multiples of 8: told without reading any.
     private static func mayBeBins(_ links: ArraySlice<UInt64>) -> Bool {
         var wrong = 0
         for link in links where link == 0 || link & 7 != 0 {

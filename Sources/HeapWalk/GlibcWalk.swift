@@ -84,18 +84,25 @@ struct GlibcWalk<Source: MemorySource>: ~Copyable {
         let words = memory.words(block.address, bins / 4 + bins)
         guard words.count == bins / 4 + bins else { return nil }
         var all: Set<Int> = []
-        var most: Int?
+        // How much each number differs from what it should be: of 2.43's, which tell the room, by the same for all.
+        var differences: [Int: Int] = [:]
         for bin in 0..<bins {
             let told = Int(words[bin / 4] >> UInt64(bin % 4 * 16) & 0xffff)
             let head = words[bins / 4 + bin]
             let size = bin < GlibcLayout.cacheBinsOfOneSize ? UInt64(bin) * 16 + 32 : nil
             let list = head == 0 ? (indices: [], isWhole: true) : list(from: head, linked: .blocks, size: size)
-            let count = list.indices.count
-            most = most ?? told + count
-            guard list.isWhole, layout.cacheTellsRoom ? told + count == most : told == count else { return nil }
+            guard list.isWhole else { return nil }
+            differences[layout.cacheTellsRoom ? told + list.indices.count : told - list.indices.count, default: 0] += 1
             all.formUnion(list.indices)
         }
-        return all.isEmpty ? nil : all
+        return all.isEmpty || !isCache(differences, bins) ? nil : all
+    }
+
+    /// The thread may be in the midst of a call, which has changed a list and not yet the number.
+    private func isCache(_ differences: [Int: Int], _ bins: Int) -> Bool {
+        guard let usual = differences.first(where: { $0.value >= bins - 1 })?.key, layout.cacheTellsRoom || usual == 0
+        else { return false }
+        return differences.keys.allSatisfy { abs($0 - usual) <= 1 }
     }
 
     /// What the links of a list lead to: the memory that malloc gives out, or the header 16 bytes before it.
@@ -107,7 +114,8 @@ struct GlibcWalk<Source: MemorySource>: ~Copyable {
     private func list(from block: UInt64, linked links: Links, size: UInt64?) -> (indices: Set<Int>, isWhole: Bool) {
         var indices: Set<Int> = []
         var block = block
-        while let index = inventory.index(startingAt: block), size.map({ inventory.blocks[index].size == $0 - 8 }) ?? true,
+        while let index = inventory.index(startingAt: block),
+            size.map({ inventory.blocks[index].size == $0 - 8 }) ?? true,
             let stored = memory.words(block, 1).first, indices.insert(index).inserted
         {
             let next = layout.next(stored, at: block)

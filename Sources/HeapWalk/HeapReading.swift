@@ -37,8 +37,9 @@ struct HeapReading {
         collections.add(storages, index)
         // What a collection's nodes seem to be led to by is doubtful, but not so that they would be lost.
         reached = graph.reachable(from: HeapRoots(roots.lazy.map(\.targets)), known: weak)
-        graph = collections.contracted(graph, weak: weak, ends: unusedEnds)
+        graph = collections.contracted(graph, weak: weak)
         roots = roots.map(collections.contracted)
+        graph = unusedEnds.leftOut(of: graph, HeapRoots(roots.lazy.map(\.targets)))
         candidates = []
         vectors = []
         unusedEnds = .none

@@ -1,4 +1,3 @@
-import Algorithms
 import Glibc
 package import HeapProfile
 import RemoteProcess
@@ -45,11 +44,12 @@ package enum HeapSnapshotter {
         symbols: @escaping (_ path: String) -> [Variable]
     ) throws(HeapWalkError) -> HeapSurvey {
         let known = Self.preloaded(pid, symbols)
+        let libraries = CollectionLibraries(known)
         let (reading, pause) = try whole(pid, freeze, copyRoom, recorded) { (frozen, inventory) throws(HeapWalkError) in
             let (memory, map) = (frozen.memory, frozen.map)
             try Self.check(inventory.blocks.count, room)
             let scan = HeapScan(memory, BlockIndex(inventory.blocks))
-            var collections = CollectionScan(scan.index, CollectionLibraries(known))
+            var collections = CollectionScan(scan.index, libraries)
             var reader = TypeReader(memory, map)
             let blocks = scan.blocks(&reader, &collections)
             var finder = RootFinder(scan, memory, map, inventory, collections, blocks.storages) {
@@ -63,8 +63,7 @@ package enum HeapSnapshotter {
                 types: blocks.types, typeNames: reader.names, roots: finder.roots,
                 candidates: finder.collections.candidates, vectors: vectors,
                 unusedEnds: UnusedEnds(
-                    chain(vectors.lazy.map { ($0.block, $0.bytes) }, finder.collections.texts.used), blocks.graph,
-                    scan.index, memory),
+                    vectors.used + finder.collections.texts.used, blocks.graph, scan.index, memory),
                 elementSizes: finder.elementSizes, storages: finder.storages,
                 texts: finder.collections.texts.waste(scan.index, memory),
                 method: frozen.method,

@@ -16,7 +16,7 @@ struct RootFinder<Source: MemorySource> {
     private(set) var collections: CollectionScan
     /// And those that variables point to.
     var storages: Storages
-    /// Of vectors that are variables, by address.
+    /// Of an element of vectors and deques that are variables, by address.
     private(set) var elementSizes: [UInt64: UInt64] = [:]
     /// Bytes of mappings that were too large to be read through while the process waits.
     private(set) var unread: UInt64 = 0
@@ -41,13 +41,13 @@ struct RootFinder<Source: MemorySource> {
         for image in images { globals(of: image) }
         let program = linkTarget("/proc/\(pid)/exe")
         let own = images.first { $0.path == program }
-        mappings(images, Set(threads.map { UInt64($0.registers.rsp) }))
+        mappings(images, Set(threads.map { UInt64($0.registers.rsp) }), of: pid)
         for thread in threads { roots(of: thread, own) }
     }
 
     /// What the program mapped without the allocator, the stacks of its coroutines and of threads that ended, and the
     /// loader's own lists: all that is no heap, no chunk, no running thread's stack and no module's data.
-    private mutating func mappings(_ images: [RemoteImage], _ pointers: Set<UInt64>) {
+    private mutating func mappings(_ images: [RemoteImage], _ pointers: Set<UInt64>, of pid: Int32) {
         let data = images.flatMap(\.segments).filter { $0.type == 1 && $0.isWritable && $0.size < 1 << 40 }
             .map { $0.start..<$0.start &+ $0.size }
         let own = Set(images.map(\.path))
@@ -57,7 +57,8 @@ struct RootFinder<Source: MemorySource> {
             && !inventory.heaps.contains(where: { $0.overlaps(mapping.start..<mapping.end) })
         {
             let whole = mapping.start..<mapping.end
-            let touched = memory.touched(whole)
+            // Of shared memory, a copy by fork knows only what was read there since.
+            let touched = (mapping.isShared ? RemoteMemory(pid: pid) : memory).touched(whole)
             let bytes = touched.reduce(0) { $0 + ($1.upperBound - $1.lowerBound) }
             guard bytes < Self.largestMapping else {
                 unread += bytes
@@ -163,6 +164,12 @@ struct RootFinder<Source: MemorySource> {
     ) {
         guard let mapping = map.mapping(at: registers.rsp) else { return }
         let low = max(mapping.start, registers.rsp &- 128)
+        // Below a coroutine, in memory that the kernel joined with its stack, there may be others and whatever else.
+        let own = lowEnd(ofStackOf: registers, memory, map) ?? low
+        if own > mapping.start, !inventory.heaps.contains(where: { $0.overlaps(mapping.start..<own) }) {
+            let below = memory.touched(mapping.start..<min(own, low)).flatMap { scan.targets(in: $0).map(\.block) }
+            if !below.isEmpty { roots.append(HeapRoot(kind: .mapping, address: mapping.start, targets: below)) }
+        }
         var end = mapping.end
         if mapping.contains(registers.fs_base), registers.fs_base > low {
             end = locals?.lowerBound ?? record.lowerBound

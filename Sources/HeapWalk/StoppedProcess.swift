@@ -61,3 +61,21 @@ struct ThreadState {
     var id: Int32
     var registers: user_regs_struct
 }
+
+/// The low end of the thread's own stack; nil where it stands on another one, below which somebody else's things may lie.
+///
+/// glibc notes a started thread's in its record at the thread pointer, as the block of memory, its size and that of the
+/// guard below (nptl/descr.h; at 0x690 from 2.31 to 2.41). It is recognised by where the block ends.
+func lowEnd(ofStackOf thread: user_regs_struct, _ memory: RemoteMemory, _ map: MemoryMap) -> UInt64? {
+    let (pointer, record) = (UInt64(thread.rsp), UInt64(thread.fs_base))
+    guard let mapping = map.mapping(at: pointer), mapping.isWritable else { return nil }
+    if mapping.path == "[stack]" { return mapping.start }
+    let words = memory.words(record &+ 0x600, 0x120 / 8)
+    for at in words.indices.dropLast(2) {
+        let (block, size, guardSize) = (words[at], words[at + 1], words[at + 2])
+        let behind = block &+ size &- record
+        guard block > 0, block < record, (0x800..<0x2000).contains(behind), guardSize < size else { continue }
+        return pointer > block + guardSize && pointer < record ? block + guardSize : nil
+    }
+    return nil
+}

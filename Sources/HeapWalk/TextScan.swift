@@ -6,7 +6,7 @@ import HeapProfile
 ///
 /// C++'s `std::string` (bits/basic_string.h) is a pointer, a length and, where the text does not fit into the object, a
 /// capacity; Swift's is an object of its own with the length at offset 24 and the text from 32 on
-/// (stdlib/public/core/StringStorage.swift).
+/// (stdlib/public/core/StringStorage.swift); libc++'s is capacity, length and pointer (include/string), Rust's a Vec of bytes.
 struct TextScan {
     fileprivate struct Text {
         var block: UInt32
@@ -30,7 +30,7 @@ struct TextScan {
 
     /// The words of an object in C++ that may be one.
     mutating func look(_ pointer: UInt64, _ length: UInt64, _ capacity: UInt64, _ index: BlockIndex) {
-        guard let block = index.block(startingAt: pointer),
+        guard Self.canBe(length: length, capacity: capacity), let block = index.block(startingAt: pointer),
             index.blocks[Int(block)].isFilled(to: pointer + capacity + 1)
         else { return }
         add(Text(block: block, start: 0, length: UInt32(length)))
@@ -54,9 +54,10 @@ struct TextScan {
         if texts.count < Self.mostTexts { texts.append(text) }
     }
 
-    /// Of C++ and Rust, where a text is a block of its own: how much of that it takes. Shorter ones may be anything.
-    var used: some Sequence<(block: UInt32, bytes: UInt64)> {
-        texts.lazy.filter { $0.start == 0 && $0.length >= Self.shortest }.map { ($0.block, UInt64($0.length)) }
+    /// Of C++ and Rust, where a text is a block of its own. Shorter ones may be anything.
+    var used: some Sequence<UnusedEnds.Used> {
+        texts.lazy.filter { $0.start == 0 && $0.length >= Self.shortest }
+            .map { UnusedEnds.Used(block: $0.block, bytes: UInt64($0.length), mayLead: false) }
     }
 
     /// Reads them all; nil where there are none.

@@ -10,23 +10,41 @@ struct FoundVector {
     var home: UInt32?
     /// Its elements'.
     var block: UInt32
-    var container: HeapSurvey.Container
-    /// Of the elements.
+    /// As its words tell them: of C++'s bytes.
+    var count: UInt64
+    var capacity: UInt64
+    /// Of the block's beginning, in which there may be elements.
     var bytes: UInt64
 
-    /// One for each block: of several, the others are copies of it as it was before it grew. What lies in the unused end of
-    /// another one is such a copy, too, however long.
+    /// One for each block, by block: of several, the others are copies of it as it was before it grew. What lies in the unused
+    /// end of another one is such a copy, too, however long.
     static func settled(_ vectors: consuming [FoundVector], _ index: BlockIndex) -> [FoundVector] {
         var all = vectors
         all.sort { ($0.block, $1.bytes) < ($1.block, $0.bytes) }
-        let longest = all.uniqued(on: \.block).filter { $0.bytes > 0 }
-        let current = all.filter { vector in
-            guard let home = vector.home, case let place = longest.partitioningIndex(where: { $0.block >= home }),
-                place < longest.count, longest[place].block == home
-            else { return true }
-            return vector.address < index.blocks[Int(home)].address + longest[place].bytes
+        let current = all.indices.filter { !isLeftOver(all[$0], all, index) }
+        var settled: [FoundVector] = []
+        for place in current where settled.last?.block != all[place].block { settled.append(all[place]) }
+        return settled
+    }
+
+    /// - Parameter all: by block, the longest of each first.
+    private static func isLeftOver(_ vector: FoundVector, _ all: [FoundVector], _ index: BlockIndex) -> Bool {
+        guard let home = vector.home, case let place = all.partitioningIndex(where: { $0.block >= home }),
+            place < all.count, all[place].block == home, all[place].bytes > 0
+        else { return false }
+        return vector.address >= index.blocks[Int(home)].address + all[place].bytes
+    }
+
+    /// An empty one of C++ may as well be a position at the beginning of something.
+    var tellsUnusedEnd: Bool { layout == .rustVec || bytes > 0 }
+}
+
+extension [FoundVector] {
+    /// Of those that tell.
+    var used: [UnusedEnds.Used] {
+        compactMap { vector in
+            vector.tellsUnusedEnd ? .init(block: vector.block, bytes: vector.bytes, mayLead: true) : nil
         }
-        return Array(current.uniqued(on: \.block))
     }
 }
 
@@ -34,34 +52,63 @@ struct FoundVector {
 struct UnusedEnds {
     /// A block and one that it only seems to lead to, in order.
     private var edges: [UInt64] = []
+    /// Those blocks.
+    private var blocks = NodeSet(nodeCount: 0)
 
     static let none = UnusedEnds()
     private init() {}
 
-    /// - Parameter used: of blocks of elements, the bytes that these take.
-    init(
-        _ used: some Sequence<(block: UInt32, bytes: UInt64)>, _ graph: HeapGraph, _ index: BlockIndex,
-        _ memory: some MemorySource
-    ) {
-        var window = MemoryWindow(memory)
-        for (number, bytes) in used {
-            let block = index.blocks[Int(number)]
-            let end = block.address + (bytes + 7) & ~7
-            guard end < block.end, !graph.targets(of: number).isEmpty else { continue }
-            var seeming = Set<UInt32>()
-            window.forEachPiece(of: end..<block.end) { seeming.formUnion($0.lazy.compactMap(index.block(at:))) }
-            if seeming.isEmpty { continue }
-            window.forEachPiece(of: block.address..<end) { words in
-                for word in words { if let target = index.block(at: word) { seeming.remove(target) } }
-            }
-            edges += seeming.map { Self.edge(number, $0) }
-        }
-        edges.sort()
+    /// Of how many bytes of its block the elements or the text take, and whether there may be pointers among them.
+    struct Used {
+        var block: UInt32
+        var bytes: UInt64
+        var mayLead: Bool
     }
 
-    var isEmpty: Bool { edges.isEmpty }
+    /// - Parameter used: of one block perhaps several times: the most counts.
+    init(_ used: consuming [Used], _ graph: HeapGraph, _ index: BlockIndex, _ memory: some MemorySource) {
+        blocks = NodeSet(nodeCount: graph.nodeCount)
+        used.sort { ($0.block, $1.bytes) < ($1.block, $0.bytes) }
+        var window = MemoryWindow(memory)
+        var last: UInt32?
+        for part in used where part.block != last && !graph.targets(of: part.block).isEmpty {
+            last = part.block
+            let seeming = Self.seeming(part, index, memory, &window)
+            if !seeming.isEmpty { blocks.insert(part.block) }
+            edges += seeming.map { Self.edge(part.block, $0) }.sorted()
+        }
+    }
 
-    func contains(_ from: UInt32, _ to: UInt32) -> Bool {
+    /// What only the words behind `part` lead to; of a text whose own words lead somewhere nothing, for it is none.
+    private static func seeming<Source: MemorySource>(
+        _ part: Used, _ index: BlockIndex, _ memory: Source, _ window: inout MemoryWindow<Source>
+    ) -> Set<UInt32> {
+        let block = index.blocks[Int(part.block)]
+        let end = block.address + (part.bytes + 7) & ~7
+        var (used, unused) = (Set<UInt32>(), Set<UInt32>())
+        let whole = block.address..<block.end
+        for touched in block.size > 1 << 20 ? memory.touched(whole) : [whole] {
+            var address = touched.lowerBound
+            window.forEachPiece(of: touched) { words in
+                for word in words {
+                    defer { address += 8 }
+                    guard let target = index.block(at: word) else { continue }
+                    if address < end { used.insert(target) } else { unused.insert(target) }
+                }
+            }
+        }
+        return part.mayLead || used.isEmpty ? unused.subtracting(used) : []
+    }
+
+    /// The graph without them, but for those that alone lead to something: what looks like a vector may be something else.
+    func leftOut(of graph: HeapGraph, _ roots: HeapRoots) -> HeapGraph {
+        if edges.isEmpty { return graph }
+        let held = graph.reachable(from: roots) { from, to in !contains(from, to) }
+        return graph.filtered { from, to in !held.contains(to) || !contains(from, to) }
+    }
+
+    private func contains(_ from: UInt32, _ to: UInt32) -> Bool {
+        guard blocks.contains(from) else { return false }
         let edge = Self.edge(from, to)
         let place = edges.partitioningIndex { $0 >= edge }
         return place < edges.count && edges[place] == edge

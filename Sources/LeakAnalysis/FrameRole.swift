@@ -18,12 +18,12 @@ public enum FrameRole: String, Sendable, Codable, CaseIterable {
 
 extension FrameRole {
     /// The role of one resolved frame, by the first rule of the table that matches.
-    public init(of frame: Frame) { self.init(function: frame.function, module: frame.module) }
-
-    init(function: String?, module: String) {
-        let name = function.map(FunctionName.init)
-        self = Self.rules.first { $0.matches(name, module) }?.role ?? .application
+    public init(of frame: Frame) {
+        let name = frame.function.map(FunctionName.init)
+        self = Self.rules.first { $0.matches(name, frame) }?.role ?? .application
     }
+
+    init(function: String?, module: String) { self.init(of: Frame(function: function, module: module)) }
 
     /// The one table of what is whose. The order matters: a function tells more than the module it stands in, since
     /// templates and generics are compiled into the program that uses them.
@@ -31,7 +31,12 @@ extension FrameRole {
         Rule(.allocator, functions: allocators),
         Rule(.allocator, modules: ["libheaptide-probe", "libjemalloc", "libtcmalloc", "libmimalloc"]),
         Rule(.runtime, functions: runtimes),
+        Rule(.allocator, rustImplementationsOf: ["alloc::alloc::"]),
         Rule(.container, functions: containers),
+        Rule(.container, rustImplementationsOf: ["alloc::", "core::", "std::", "hashbrown::"]),
+        // Inlined functions of Rust's library may have lost the names around their own.
+        Rule(.container) { _, frame in frame.file.map { $0.hasPrefix("/rustc/") && $0.contains("/library/") } ?? false
+        },
         Rule(.allocator) { name, _ in name?.isAllocatorByItsWords ?? false },
         Rule(.container, modules: ["libstdc++", "libc++"]),
         Rule(.runtime, modules: runtimeModules),
@@ -69,9 +74,9 @@ extension FrameRole {
 /// One line of the table of roles.
 private struct Rule: Sendable {
     var role: FrameRole
-    var matches: @Sendable (FunctionName?, _ module: String) -> Bool
+    var matches: @Sendable (FunctionName?, Frame) -> Bool
 
-    init(_ role: FrameRole, matches: @escaping @Sendable (FunctionName?, String) -> Bool) {
+    init(_ role: FrameRole, matches: @escaping @Sendable (FunctionName?, Frame) -> Bool) {
         self.role = role
         self.matches = matches
     }
@@ -86,6 +91,14 @@ private struct Rule: Sendable {
 
     /// Modules whose file name begins with one of these.
     init(_ role: FrameRole, modules prefixes: [String]) {
-        self.init(role) { _, module in prefixes.contains { module.hasPrefix($0) } }
+        self.init(role) { _, frame in prefixes.contains { frame.module.hasPrefix($0) } }
+    }
+
+    /// `<TYPE>::function` and `<TYPE as Trait>::function` of types whose name begins with one of these.
+    init(_ role: FrameRole, rustImplementationsOf prefixes: [String]) {
+        self.init(role) { name, _ in
+            guard let name, name.owner.hasPrefix("<") else { return false }
+            return prefixes.contains { name.owner.dropFirst().hasPrefix($0) }
+        }
     }
 }

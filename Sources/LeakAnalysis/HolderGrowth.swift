@@ -92,7 +92,7 @@ extension CollectionGrowth {
             else { return nil }
             return CollectionGrowth(
                 collection: collection, title: heap.title(of: collection), retainedBytesBefore: old.retainedBytes,
-                countBefore: old.container.count, seconds: earlier.seconds)
+                countBefore: old.container.entries, seconds: earlier.seconds)
         }
         .sorted { ($0.bytesPerSecond, $1.title) > ($1.bytesPerSecond, $0.title) }
     }
@@ -129,7 +129,7 @@ extension HolderGrowth {
             let isSameCollection = roots[0].container?.kind == old[0].container?.kind
             let growth = HolderGrowth(
                 root: roots[0], retainedBytesBefore: old[0].retainedBytes,
-                countBefore: isSameCollection ? old[0].container?.count : nil, seconds: earlier.seconds)
+                countBefore: isSameCollection ? old[0].container?.entries : nil, seconds: earlier.seconds)
             return growth.bytesPerSecond * growth.seconds >= least ? growth : nil
         }
         .sorted { ($0.bytesPerSecond, $1.root.name) > ($1.bytesPerSecond, $0.root.name) }

@@ -4,7 +4,7 @@ import Algorithms
 package struct Mapping: Equatable {
     package var start: UInt64
     package var end: UInt64
-    package var isReadable, isWritable, isExecutable: Bool
+    package var isReadable, isWritable, isExecutable, isShared: Bool
     package var offset: UInt64
     package var inode: UInt64
     /// As the process named it when it mapped it, in its own mount namespace; without ` (deleted)`.
@@ -25,6 +25,7 @@ package struct Mapping: Equatable {
         isReadable = fields[1].hasPrefix("r")
         isWritable = fields[1].dropFirst().hasPrefix("w")
         isExecutable = fields[1].dropFirst(2).hasPrefix("x")
+        isShared = fields[1].dropFirst(3).hasPrefix("s")
         let path = fields.count > 5 ? fields[5].drop { $0 == " " } : ""
         self.path = String(path).withoutDeletedMark
     }

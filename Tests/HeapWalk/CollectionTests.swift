@@ -323,10 +323,11 @@ import Testing
         let program = try WatchedProgram(
             rust: """
                 use std::cell::RefCell;
-                use std::collections::HashMap;
+                use std::collections::{HashMap, VecDeque};
                 use std::io::{BufRead, Write};
                 use std::sync::Mutex;
                 static EVENTS: Mutex<Option<HashMap<String, Vec<String>>>> = Mutex::new(None);
+                static QUEUE: Mutex<VecDeque<Box<[u8; 300]>>> = Mutex::new(VecDeque::new());
                 thread_local! { static MINE: RefCell<Vec<Box<[u8; 100]>>> = RefCell::new(Vec::new()); }
                 fn fill(users: std::ops::Range<usize>) {
                     let mut guard = EVENTS.lock().unwrap();
@@ -337,6 +338,7 @@ import Testing
                 }
                 fn main() {
                     fill(0..5000);
+                    for _ in 0..700 { QUEUE.lock().unwrap().push_back(Box::new([7; 300])); }
                     MINE.with(|mine| for _ in 0..1000 { mine.borrow_mut().push(Box::new([7; 100])) });
                     println!("ready");
                     std::io::stdout().flush().unwrap();
@@ -353,8 +355,11 @@ import Testing
         #expect(events.retainedCount == 15_001)
         let map = try #require(survey.collections.first { $0.container.kind == "HashMap or HashSet" })
         let vectors = try #require(survey.collections.first { $0.owner == "HashMap or HashSet" })
-        #expect(
-            vectors.container.kind == "Vec" && isNear(vectors.instances, 5000) && isNear(vectors.container.count, 5000))
+        // Now and then something else looks like one.
+        #expect(vectors.container.kind == "Vec" && (4950...5050).contains(vectors.instances))
+        #expect((4950...5050).contains(vectors.container.count))
+        let queue = try #require(survey.roots.first { $0.name.hasSuffix("QUEUE") })
+        #expect(queue.container == .init(kind: "VecDeque", count: 700, capacity: 1024) && queue.retainedCount == 701)
         let mine = try #require(survey.collections.first { $0.container.count == 1000 })
         #expect(mine.container == .init(kind: "Vec", count: 1000, capacity: 1024) && mine.instances == 1)
         #expect(

@@ -104,13 +104,13 @@ private struct CopiedMemory: MemorySource {
                 let vectors = FoundVector.settled(collections.vectors, scan.index)
                 found.add(vectors, elementSizes: [:], of: inventory.blocks.count)
                 let ends = UnusedEnds(
-                    vectors.map { ($0.block, $0.bytes) } + Array(collections.texts.used), blocks.graph, scan.index,
-                    damaged)
+                    vectors.used + collections.texts.used, blocks.graph, scan.index, damaged)
                 _ = collections.texts.waste(scan.index, damaged)
                 storages.findFields(blocks.graph, scan.index, damaged)
                 found.add(storages, scan.index)
-                #expect(
-                    found.contracted(blocks.graph, weak: blocks.weak, ends: ends).nodeCount == inventory.blocks.count)
+                let contracted = ends.leftOut(
+                    of: found.contracted(blocks.graph, weak: blocks.weak), HeapRoots([[0]]))
+                #expect(contracted.nodeCount == inventory.blocks.count)
                 tables += found.all.count
                 read += 1
             } catch {
@@ -132,7 +132,9 @@ private struct CopiedMemory: MemorySource {
         #expect(arena != heap.mainArena)
         let start = arena & ~(GlibcLayout.heapSize - 1)
         // The arena's next is itself; its heap's previous one is itself; the main arena is an arena of the ring as well.
-        for (address, value) in [(arena + heap.layout.next, arena), (start + 8, start), (heap.mainArena + heap.layout.next, arena + 16)] {
+        for (address, value) in [
+            (arena + heap.layout.next, arena), (start + 8, start), (heap.mainArena + heap.layout.next, arena + 16),
+        ] {
             var damaged = copy
             damaged.set(value, at: address)
             let inventory = try? GlibcHeap(damaged, map, version: version).inventory()

@@ -84,15 +84,17 @@ static inline bool hr_skip(size_t size)
     return false;
 }
 
-/* Filter over the addresses of live samples; a cell is 0 where there is none. By the address itself, without a hash: a
- * program that works on few megabytes needs few cache lines, neighbours share a cell, and what is 16 MiB apart. */
+/* Filter over the addresses of live samples; a cell is 0 where there is none. By the address itself, without a hash: 256
+ * neighbouring bytes share a cell, and 16 KiB a cache line. The upper bits keep the arenas of glibc apart, which begin at
+ * multiples of 64 MiB. */
 #define HR_FILTER_BITS 16
 #define HR_FILTER_GRAIN 8
 extern uint8_t hr_filter[1u << HR_FILTER_BITS] __attribute__((aligned(64)));
 
 static inline size_t hr_filter_slot(const void *block)
 {
-    return (uintptr_t)block >> HR_FILTER_GRAIN & (sizeof hr_filter - 1);
+    uintptr_t address = (uintptr_t)block;
+    return (address >> HR_FILTER_GRAIN ^ address >> 2 * HR_FILTER_GRAIN) & (sizeof hr_filter - 1);
 }
 
 /* False: this block has no sample. */
