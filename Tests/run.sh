@@ -14,9 +14,11 @@ samples/install-packages.sh "$packages" || exit
 
 # Debian's libc++ and libunwind exclude each other, as installed packages.
 libcxx=.build/libcxx
-if [[ ! -d $libcxx ]] && mkdir -p "$libcxx.packages"; then
-    (cd "$libcxx.packages" && apt-get download libc++-14-dev libc++abi-14-dev 2>/dev/null)
-    for package in "$libcxx.packages"/*.deb; do [[ -e $package ]] && dpkg -x "$package" "$libcxx"; done
+if [[ ! -d $libcxx ]]; then
+    rm -rf "$libcxx.new" && mkdir -p "$libcxx.new"
+    (cd "$libcxx.new" && apt-get download libc++-14-dev libc++abi-14-dev 2>/dev/null \
+        && for package in *.deb; do dpkg -x "$package" . || exit; done) \
+        && mv "$libcxx.new" "$libcxx" || echo "no libc++ to be had here: its collections are not tested"
 fi
 
 swift format lint --strict --recursive Sources Tests samples Package.swift || exit

@@ -153,16 +153,18 @@ import Testing
 
     @Test func rollupSeesTouchedMemory() throws {
         let size = 64 << 20
-        let before = try procfs.rollup(me)
-        let block = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-        let memory = try #require(block)
-        #expect(memory != MAP_FAILED)
-        defer { munmap(memory, size) }
-        memset(memory, 1, size)
-        let after = try procfs.rollup(me)
-        // Other tests run beside this one.
-        #expect(after.anonymousBytes + 16 << 20 >= before.anonymousBytes + UInt64(size) / 2)
-        #expect(after.residentBytes >= after.anonymousBytes)
+        // Other tests run beside this one, and may free as much just now.
+        let isSeen = try (0..<50).contains { _ in
+            let before = try procfs.rollup(me)
+            let memory = try #require(mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))
+            #expect(memory != MAP_FAILED)
+            defer { munmap(memory, size) }
+            memset(memory, 1, size)
+            let after = try procfs.rollup(me)
+            #expect(after.residentBytes >= after.anonymousBytes)
+            return after.anonymousBytes >= before.anonymousBytes + UInt64(size) / 2
+        }
+        #expect(isSeen)
     }
 
     @Test func descriptors() throws {
