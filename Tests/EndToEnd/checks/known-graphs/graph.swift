@@ -33,11 +33,11 @@ let stray = 100
 nonisolated(unsafe) var someBlocks: [UInt] = []
 let ready = DispatchSemaphore(value: 0)
 
-@_silgen_name("malloc_usable_size") func malloc_usable_size(_ block: UnsafeMutableRawPointer) -> Int
+@_silgen_name("malloc_usable_size") func usableSize(_ block: UnsafeMutableRawPointer) -> Int
 
-func usable(_ object: AnyObject) -> Int { malloc_usable_size(Unmanaged.passUnretained(object).toOpaque()) }
+func usable(_ object: AnyObject) -> Int { usableSize(Unmanaged.passUnretained(object).toOpaque()) }
 func usable<Element>(_ array: [Element]) -> Int {
-    array.withUnsafeBufferPointer { malloc_usable_size(UnsafeMutableRawPointer(mutating: $0.baseAddress!) - 32) }
+    array.withUnsafeBufferPointer { usableSize(UnsafeMutableRawPointer(mutating: $0.baseAddress!) - 32) }
 }
 
 /// Fills the map, and tells how many bytes its entries take; its storage comes on top.
