@@ -140,6 +140,37 @@ import Testing
         #expect(program.end() == 0)
     }
 
+    /// First words that lead to what looks like vtables, metadata and descriptors, and is made of random numbers, small ones,
+    /// and addresses of each other.
+    @Test(arguments: [1, 2, 3, 4]) func typesThatAreNone(seed: Int) throws {
+        let program = try WatchedProgram(
+            """
+            static uint64_t words[1 << 15];
+            static void *kept[3000];
+            static uint64_t state = \(seed);
+            static uint64_t next() { return state = state * 6364136223846793005u + 1442695040888963407u, state >> 16; }
+            static void work() {
+                uint64_t places = sizeof words / 8;
+                for (uint64_t i = 0; i < places; i++)
+                    switch (next() % 5) {
+                    case 0: words[i] = next() % 2049; break;
+                    case 1: words[i] = next() << 20 ^ next(); break;
+                    case 2: words[i] = (uint32_t)(next() % 65536 - 32768) | next() % 65536 << 32; break;
+                    case 3: words[i] = 0x6162636465666768 + next() % 256; break;
+                    default: words[i] = (uint64_t)&words[next() % places] + next() % 2 * (next() % 8);
+                    }
+                for (void *&block : kept) {
+                    block = calloc(1, 16 + next() % 200);
+                    *(uint64_t *)block = (uint64_t)&words[next() % places];
+                }
+            }
+            """)
+        let survey = try survey(program)
+        #expect(survey.blockCount >= 3000 && survey.roots.contains { $0.name == "kept" && $0.retainedCount == 3000 })
+        #expect(survey.types.allSatisfy { $0.name.utf8.count < 10_000 })
+        #expect(program.end() == 0)
+    }
+
     /// A program may keep its pointers in memory that it mapped by itself.
     @Test func whatMappedMemoryHoldsIsNoLeak() throws {
         let program = try WatchedProgram(
