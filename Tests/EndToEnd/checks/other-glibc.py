@@ -39,7 +39,10 @@ def unpacked(suite):
         return None
     entry = re.search(r"^Package: libc6\n(?:.+\n)*", lzma.decompress(index).decode(), re.M)[0]
     package = work / f"{suite}.deb"
-    package.write_bytes(fetched(f"{source}/{re.search('^Filename: (.*)', entry, re.M)[1]}"))
+    content = fetched(f"{source}/{re.search('^Filename: (.*)', entry, re.M)[1]}")
+    if not content:
+        return None
+    package.write_bytes(content)
     run("dpkg", "-x", package, work / suite)
     libraries = next((work / suite).rglob("libc.so.6")).parent
     return re.search("^Version: ([0-9.]+)", entry, re.M)[1], libraries
@@ -49,10 +52,12 @@ program = work / "other-glibc"
 made = run("gcc", "-O1", "-g", "-fno-builtin", "-nostartfiles", SOURCE, "-o", program, "-Wl,--no-as-needed", "-l:libpthread.so.0")
 if made.returncode != 0:
     sys.exit(made.stderr)
+looked_at = 0
 for suite in SUITES:
     there = unpacked(suite)
     if not there:
         continue
+    looked_at += 1
     version, libraries = there
     loader = next(libraries.glob("ld-linux-x86-64.so.2"))
     process = subprocess.Popen(
@@ -74,4 +79,4 @@ for suite in SUITES:
     finally:
         process.kill()
         process.wait()
-finish()
+finish(measured=looked_at == 0)
