@@ -4,7 +4,7 @@ public struct DefiniteLeak: Sendable, Equatable {
     public var head: UInt32
     /// The head leads to itself.
     public var isCycle = false
-    /// The head and what it leads to that nothing else leads to, or no head before it.
+    /// Of the head and what it leads to; each lost block counts for one head only.
     public var bytes: UInt64 = 0
     public var count: UInt64 = 0
 }
@@ -57,7 +57,7 @@ extension HeapGraph {
         var waiting: ContiguousArray = [head]
         while let node = waiting.popLast() {
             leak.count += 1
-            leak.bytes += sizes[sizes.index(sizes.startIndex, offsetBy: Int(node))]
+            leak.bytes &+= sizes[sizes.index(sizes.startIndex, offsetBy: Int(node))]
             for edge in edges(of: node) {
                 leak.isCycle = leak.isCycle || targets[edge] == head
                 if covered.insert(targets[edge]) { waiting.append(targets[edge]) }

@@ -118,7 +118,7 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
         public var instances: UInt64
         /// Of all instances together.
         public var container: Container
-        /// Of a vector or a deque; nil where it is not known, and `count` is bytes.
+        /// Of a vector of C++ or a deque of libstdc++; nil for others, and where it is not known: then `container.isInBytes`.
         public var elementSize: UInt64?
         /// Of its storage, where that tells its elements' types.
         public var type: String?
@@ -256,8 +256,9 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
     /// Blocks that nothing leads to, by the type of those that lead to the others.
     public struct Leak: Sendable, Equatable, Codable {
         public var type: String
-        /// Blocks of this type that nothing leads to, or that lead to themselves; and with all that they alone lead to.
+        /// Blocks of this type that nothing leads to, or that lead to themselves.
         public var heads: UInt64
+        /// Of these and of what they lead to. Each lost block counts once, also where several lead to it.
         public var bytes: UInt64
         public var count: UInt64
         /// They hold each other.

@@ -14,8 +14,10 @@ import HeapProfile
 /// of the first element, and how many there are.
 ///
 /// Rust's tables (hashbrown, raw/mod.rs) are control bytes, their number less one, room that is left before it grows, and
-/// items; a Vec (alloc/src/vec, raw_vec) is its capacity, its block and its length, a VecDeque (collections/vec_deque) has the
-/// number of the first element before the latter. Swift's storage objects (stdlib/public/core, ContiguousArrayBuffer.swift,
+/// items; a Vec (alloc/src/vec, raw_vec) is its capacity, its block and its length, a VecDeque (collections/vec_deque) has
+/// the number of the first element before the latter.
+///
+/// Swift's storage objects (stdlib/public/core, ContiguousArrayBuffer.swift,
 /// NativeDictionary.swift) hold count and capacity behind the object's head.
 enum CollectionLayout: String {
     case hashTable = "std::unordered_map or set"

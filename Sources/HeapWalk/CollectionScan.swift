@@ -50,7 +50,7 @@ struct CollectionScan {
     /// What grows begins with room for four.
     private static let rustRoom: Range<UInt64> = 4..<1 << 40
 
-    init(_ index: BlockIndex, _ libraries: CollectionLibraries = CollectionLibraries()) {
+    init(_ index: BlockIndex, _ libraries: CollectionLibraries) {
         self.index = index
         self.libraries = libraries
         mostElements = UInt64(index.blocks.count)
@@ -70,7 +70,7 @@ struct CollectionScan {
                 isElementCount(words[last - 1]),
                 words[last - 3] > 0
             {
-                add(.hashTable, words, last - 4, address, home)
+                addCandidate(.hashTable, words, last - 4, address, home)
             }
             if libraries.hasRust, word <= words[last - 2], Self.rustRoom.contains(words[last - 2]) {
                 addRustVector(words, last, address, home)
@@ -78,24 +78,24 @@ struct CollectionScan {
             guard word > 0 else { continue }
             texts.look(words[last - 2], words[last - 1], word, index)
             if words[last - 2] < word, words[last - 2] <= words[last - 1], words[last - 1] <= word {
-                addVector(words, last, address, home)
+                addCxxVector(words, last, address, home)
             }
             if last >= 9, words[last - 9] <= words[last - 4], words[last - 4] <= word, isBlock(words[last - 9]) {
-                add(.deque, words, last - 9, address, home)
+                addCandidate(.deque, words, last - 9, address, home)
             }
             if libraries.hasLibcxx { lookForLibcxx(words, last, address, home) }
             if last >= 3, words[last - 2] & (words[last - 2] &+ 1) == 0, word <= words[last - 2],
                 index.block(at: words[last - 3]) != nil
             {
-                add(.rustTable, words, last - 3, address, home)
+                addCandidate(.rustTable, words, last - 3, address, home)
             }
             // A tree's leftmost and rightmost node are where a list's first and last are.
             guard word <= mostElements, isBlock(words[last - 1]), isBlock(words[last - 2]) else { continue }
             if last >= 5, UInt32(truncatingIfNeeded: words[last - 4]) == 0, isBlock(words[last - 3]) {
-                add(.tree, words, last - 5, address, home)
+                addCandidate(.tree, words, last - 5, address, home)
             }
-            add(.list, words, last - 2, address, home)
-            if libraries.hasLibcxx { add(.libcxxTree, words, last - 2, address, home) }
+            addCandidate(.list, words, last - 2, address, home)
+            if libraries.hasLibcxx { addCandidate(.libcxxTree, words, last - 2, address, home) }
         }
     }
 
@@ -114,16 +114,16 @@ struct CollectionScan {
             words[last - 4] < words[last - 3], words[last - 3] <= words[last - 2],
             let map = index.block(startingAt: words[last - 5]), index.blocks[Int(map)].isFilled(to: words[last - 2])
         else { return }
-        add(.libcxxDeque, words, last - 5, address, home)
+        addCandidate(.libcxxDeque, words, last - 5, address, home)
     }
 
     /// Its elements' block is as large as the room for them, but for what the allocator rounds up.
-    private mutating func addVector(
+    private mutating func addCxxVector(
         _ words: UnsafeBufferPointer<UInt64>, _ last: Int, _ address: UInt64, _ home: UInt32?
     ) {
         guard let block = index.block(startingAt: words[last - 2]), index.blocks[Int(block)].isFilled(to: words[last])
         else { return }
-        add(.vector, words, last, block, bytes: words[last - 1] - words[last - 2], address, home)
+        addVector(.vector, words, last, block, bytes: words[last - 1] - words[last - 2], address, home)
     }
 
     /// Rust tells how many elements there is room for: their size follows from the block's. Those of one byte are texts.
@@ -140,9 +140,9 @@ struct CollectionScan {
         if length > 0, found.size - room < 16 { return texts.look(words[last - 1], length, room - 1, index) }
         if stride < 4, found.size < Self.smallText { return }
         if last + 2 < words.count, (1...room).contains(words[last + 1]), !isBlock(words[last + 2]) {
-            return addRustDeque(words, last, block, stride: stride, address, home)
+            return addRustDeque(words, last, block, address, home)
         }
-        add(.rustVec, words, last, block, bytes: length * stride, address, home)
+        addVector(.rustVec, words, last, block, bytes: length * stride, address, home)
     }
 
     /// Bytes of an element, for so many of which the block was made: a multiple of 4, but for the smallest.
@@ -155,18 +155,17 @@ struct CollectionScan {
     /// What may be a VecDeque: behind room and block, where in it the first element is, and how many there are; or a Vec with
     /// a number behind it. Elements may be anywhere.
     private mutating func addRustDeque(
-        _ words: UnsafeBufferPointer<UInt64>, _ last: Int, _ block: UInt32, stride: UInt64, _ address: UInt64,
-        _ home: UInt32?
+        _ words: UnsafeBufferPointer<UInt64>, _ last: Int, _ block: UInt32, _ address: UInt64, _ home: UInt32?
     ) {
         let size = index.blocks[Int(block)].size
         if words[last] == 0 {
-            add(.rustDeque, words, last + 1, block, bytes: size, address, home)
+            addVector(.rustDeque, words, last + 1, block, bytes: size, address, home)
         } else {
-            add(.rustVec, words, last, block, bytes: size, address, home)
+            addVector(.rustVec, words, last, block, bytes: size, address, home)
         }
     }
 
-    private mutating func add(
+    private mutating func addVector(
         _ layout: CollectionLayout, _ words: UnsafeBufferPointer<UInt64>, _ last: Int, _ block: UInt32, bytes: UInt64,
         _ address: UInt64, _ home: UInt32?
     ) {
@@ -192,7 +191,7 @@ struct CollectionScan {
         return max(size, home.size) - min(size, home.size) <= 16
     }
 
-    private mutating func add(
+    private mutating func addCandidate(
         _ layout: CollectionLayout, _ words: UnsafeBufferPointer<UInt64>, _ first: Int, _ address: UInt64,
         _ home: UInt32?
     ) {

@@ -7,7 +7,7 @@ struct VariableTypes {
     struct Declared {
         /// `std::map<int, Event>`, `const Node *`
         var type: String
-        /// Bytes of an element, where it is a `std::vector`.
+        /// Bytes of an element, where it is a `std::vector` or `std::deque`.
         var elementSize: UInt64?
     }
 
