@@ -33,18 +33,18 @@ struct HeapReading {
     /// With collections checked, and none of their nodes in anybody else's hands.
     consuming func contracted() -> HeapReading {
         collections = Collections(candidates, index, graph, firstWords, elementSizes: elementSizes)
+        firstWords = []  // a graph is there twice while it is filtered
+        candidates = []
         collections.add(vectors, elementSizes: elementSizes, of: blocks.count)
         collections.add(storages, index)
+        vectors = []
+        storages = Storages()
         // What a collection's nodes seem to be led to by is doubtful, but not so that they would be lost.
         reached = graph.reachable(from: HeapRoots(roots.lazy.map(\.targets)), known: weak)
         graph = collections.contracted(graph, weak: weak)
         roots = roots.map(collections.contracted)
         graph = unusedEnds.leftOut(of: graph, HeapRoots(roots.lazy.map(\.targets)))
-        candidates = []
-        vectors = []
         unusedEnds = .none
-        storages = Storages()
-        firstWords = []
         return self
     }
 }
