@@ -17,7 +17,8 @@ extension HeapGraph {
     /// one another comes before all it leads to (Sharir: "A strong-connectivity algorithm", Comput. Math. Appl. 7, 1981).
     ///
     /// - Parameter sizes: of all nodes, bytes.
-    public func definiteLeaks(reached: NodeSet, sizes: some RandomAccessCollection<UInt64>) -> [DefiniteLeak] {
+    public func definiteLeaks<Sizes: RandomAccessCollection>(reached: NodeSet, sizes: Sizes) -> [DefiniteLeak]
+    where Sizes.Element == UInt64, Sizes.Index == Int {
         var covered = reached
         var leaks: [DefiniteLeak] = []
         for head in finishingOrder(without: reached).reversed() where covered.insert(head) {
@@ -50,14 +51,14 @@ extension HeapGraph {
     }
 
     /// Adds what `head` leads to.
-    private func cover(
-        from head: UInt32, _ covered: inout NodeSet, _ sizes: some RandomAccessCollection<UInt64>
-    ) -> DefiniteLeak {
+    private func cover<Sizes: RandomAccessCollection>(
+        from head: UInt32, _ covered: inout NodeSet, _ sizes: Sizes
+    ) -> DefiniteLeak where Sizes.Element == UInt64, Sizes.Index == Int {
         var leak = DefiniteLeak(head: head)
         var waiting: ContiguousArray = [head]
         while let node = waiting.popLast() {
             leak.count += 1
-            leak.bytes &+= sizes[sizes.index(sizes.startIndex, offsetBy: Int(node))]
+            leak.bytes &+= sizes[Int(node)]
             for edge in edges(of: node) {
                 leak.isCycle = leak.isCycle || targets[edge] == head
                 if covered.insert(targets[edge]) { waiting.append(targets[edge]) }

@@ -3,8 +3,7 @@ import RemoteProcess
 
 /// Counts the entries of collections in a process that runs. A count is one word, which is read whole, but of vectors and
 /// deques, whose words may be of different moments; what is read around it tells whether it still is what it was, as far as
-/// that can be told. One to three system calls a collection, and a few
-/// more for the first of each Swift type.
+/// that can be told. One to three system calls a collection, and a few more for the first of each Swift type.
 package struct CollectionCounter {
     private let memory: RemoteMemory
     private var types: TypeReader

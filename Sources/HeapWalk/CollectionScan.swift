@@ -14,9 +14,12 @@ struct CollectionCandidate {
 struct CollectionLibraries {
     var hasRust = false
     var hasLibcxx = false
+}
 
+extension CollectionLibraries {
     /// - Parameter variables: of each module, by its path.
     init(_ variables: [String: [Variable]]) {
+        self.init()
         for (path, variables) in variables {
             if fileName(path).hasPrefix("libc++.so") { hasLibcxx = true }
             for variable in variables where !hasRust || !hasLibcxx {
@@ -25,11 +28,6 @@ struct CollectionLibraries {
                 if variable.name.contains("St3__1") { hasLibcxx = true }
             }
         }
-    }
-
-    init(hasRust: Bool = false, hasLibcxx: Bool = false) {
-        self.hasRust = hasRust
-        self.hasLibcxx = hasLibcxx
     }
 }
 
@@ -139,10 +137,15 @@ struct CollectionScan {
         // Of 16-bit numbers half as many fit; in a small block it may be either.
         if length > 0, found.size - room < 16 { return texts.look(words[last - 1], length, room - 1, index) }
         if stride < 4, found.size < Self.smallText { return }
-        if last + 2 < words.count, (1...room).contains(words[last + 1]), !isBlock(words[last + 2]) {
-            return addRustDeque(words, last, block, address, home)
+        // Behind the room and the block of a VecDeque stand where its first element is and how many there are; or it is a Vec
+        // with a number behind it. Elements may be anywhere.
+        let mayBeDeque =
+            last + 2 < words.count && (1...room).contains(words[last + 1]) && !isBlock(words[last + 2])
+        if mayBeDeque, length == 0 {
+            addVector(.rustDeque, words, last + 1, block, bytes: found.size, address, home)
+        } else {
+            addVector(.rustVec, words, last, block, bytes: mayBeDeque ? found.size : length * stride, address, home)
         }
-        addVector(.rustVec, words, last, block, bytes: length * stride, address, home)
     }
 
     /// Bytes of an element, for so many of which the block was made: a multiple of 4, but for the smallest.
@@ -150,19 +153,6 @@ struct CollectionScan {
         let most = block.size / room
         let likely = most < 8 ? [most] : [most & ~7, most & ~3]
         return likely.first { $0 > 0 && block.isFilled(to: block.address + room * $0) }
-    }
-
-    /// What may be a VecDeque: behind room and block, where in it the first element is, and how many there are; or a Vec with
-    /// a number behind it. Elements may be anywhere.
-    private mutating func addRustDeque(
-        _ words: UnsafeBufferPointer<UInt64>, _ last: Int, _ block: UInt32, _ address: UInt64, _ home: UInt32?
-    ) {
-        let size = index.blocks[Int(block)].size
-        if words[last] == 0 {
-            addVector(.rustDeque, words, last + 1, block, bytes: size, address, home)
-        } else {
-            addVector(.rustVec, words, last, block, bytes: size, address, home)
-        }
     }
 
     private mutating func addVector(

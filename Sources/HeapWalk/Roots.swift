@@ -41,22 +41,24 @@ struct RootFinder<Source: MemorySource> {
         for image in images { globals(of: image) }
         let program = linkTarget("/proc/\(pid)/exe")
         let own = images.first { $0.path == program }
-        mappings(images, Set(threads.map { UInt64($0.registers.rsp) }), of: pid)
+        mappings(images, threads.compactMap { stack(of: $0.registers) }, of: pid)
         for thread in threads { roots(of: thread, own) }
     }
 
     /// What the program mapped without the allocator, the stacks of its coroutines and of threads that ended, and the
     /// loader's own lists: all that is no heap, no chunk, no running thread's stack and no module's data.
-    private mutating func mappings(_ images: [RemoteImage], _ pointers: Set<UInt64>, of pid: Int32) {
+    private mutating func mappings(_ images: [RemoteImage], _ stacks: [Range<UInt64>], of pid: Int32) {
         let data = images.flatMap(\.segments).filter { $0.type == 1 && $0.isWritable && $0.size < 1 << 40 }
             .map { $0.start..<$0.start &+ $0.size }
         let own = Set(images.map(\.path))
         for mapping in map.mappings
         where mapping.isReadable && mapping.mayHold && !own.contains(mapping.path)
-            && !pointers.contains(where: mapping.contains)
             && !inventory.heaps.contains(where: { $0.overlaps(mapping.start..<mapping.end) })
         {
             let whole = mapping.start..<mapping.end
+            let known = (data + stacks).filter { $0.overlaps(whole) } + scan.index.blocks(in: whole)
+            let gaps = whole.gaps(between: known.sorted { $0.lowerBound < $1.lowerBound })
+            if gaps.isEmpty { continue }
             // Of shared memory, a copy by fork knows only what was read there since.
             let touched = (mapping.isShared ? RemoteMemory(pid: pid) : memory).touched(whole)
             let bytes = touched.reduce(0) { $0 + ($1.upperBound - $1.lowerBound) }
@@ -64,8 +66,7 @@ struct RootFinder<Source: MemorySource> {
                 unread += bytes
                 continue
             }
-            let known = data.filter { $0.overlaps(whole) } + scan.index.blocks(in: whole)
-            for gap in whole.gaps(between: known.sorted { $0.lowerBound < $1.lowerBound }) {
+            for gap in gaps {
                 let held = touched.filter(gap.overlaps).flatMap { scan.targets(in: $0.clamped(to: gap)).map(\.block) }
                 if !held.isEmpty { roots.append(HeapRoot(kind: .mapping, address: gap.lowerBound, targets: held)) }
             }
@@ -158,18 +159,19 @@ struct RootFinder<Source: MemorySource> {
         return pointer - size..<pointer - size + segment.size
     }
 
+    /// Where the thread's stack is. Below a coroutine's, in memory that the kernel joined with it, whatever else may be.
+    private func stack(of registers: user_regs_struct) -> Range<UInt64>? {
+        guard let mapping = map.mapping(at: registers.rsp) else { return nil }
+        let low = lowEnd(ofStackOf: registers, memory, map) ?? registers.rsp &- 128
+        return max(mapping.start, low)..<mapping.end
+    }
+
     /// From the red zone below the stack pointer to the end, without what belongs to the thread by name.
     private mutating func stack(
         of thread: ThreadState, _ registers: user_regs_struct, _ locals: Range<UInt64>?, _ record: Range<UInt64>
     ) {
         guard let mapping = map.mapping(at: registers.rsp) else { return }
         let low = max(mapping.start, registers.rsp &- 128)
-        // Below a coroutine, in memory that the kernel joined with its stack, there may be others and whatever else.
-        let own = lowEnd(ofStackOf: registers, memory, map) ?? low
-        if own > mapping.start, !inventory.heaps.contains(where: { $0.overlaps(mapping.start..<own) }) {
-            let below = memory.touched(mapping.start..<min(own, low)).flatMap { scan.targets(in: $0).map(\.block) }
-            if !below.isEmpty { roots.append(HeapRoot(kind: .mapping, address: mapping.start, targets: below)) }
-        }
         var end = mapping.end
         if mapping.contains(registers.fs_base), registers.fs_base > low {
             end = locals?.lowerBound ?? record.lowerBound

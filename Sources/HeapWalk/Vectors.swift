@@ -52,7 +52,7 @@ extension [FoundVector] {
 struct UnusedEnds {
     /// A block and one that it only seems to lead to, in order.
     private var edges: [UInt64] = []
-    /// Those blocks.
+    /// Those blocks: few have such an end, and each edge is asked about.
     private var blocks = NodeSet(nodeCount: 0)
 
     static let none = UnusedEnds()

@@ -140,12 +140,77 @@ import Testing
         #expect(program.end() == 0)
     }
 
+    /// The kernel joins a coroutine's stack with what was mapped below it.
+    @Test func whatLiesBelowARunningCoroutineIsNoLeak() throws {
+        let program = try WatchedProgram(
+            """
+            #include <sys/mman.h>
+            #include <ucontext.h>
+            static ucontext_t context;
+            static void inside() {
+                std::puts("ready");
+                std::fflush(stdout);
+                char line;
+                while (read(0, &line, 1) > 0) {}
+                _exit(0);
+            }
+            static void work() {
+                void **room = (void **)mmap(nullptr, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                for (int i = 0; i < 100; i++) room[7 * i] = malloc(7777);
+                getcontext(&context);
+                context.uc_stack = {.ss_sp = room + (1 << 16), .ss_size = 1 << 19};
+                makecontext(&context, inside, 0);
+                setcontext(&context);
+            }
+            """)
+        let survey = try survey(program)
+        #expect(survey.leaks.isEmpty, "\(survey.leaks)")
+        // The stack that was left may still know the last one.
+        #expect(survey.roots.contains { $0.kind == .mapping && $0.retainedCount >= 99 })
+    }
+
+    /// madvise, as mlock, cuts [heap] into several mappings.
+    @Test func aHeapInPieces() throws {
+        let program = try WatchedProgram(
+            """
+            #include <sys/mman.h>
+            static void *kept[2000];
+            static void work() {
+                for (void *&block : kept) block = malloc(600);
+                for (int i = 0; i < 100; i++) *(volatile long *)malloc(700) = 1;
+                madvise((void *)((uintptr_t)kept[1000] & ~4095ul), 4096, MADV_DONTDUMP);
+            }
+            """)
+        let survey = try survey(program)
+        #expect(survey.roots.contains { $0.name == "kept" && $0.retainedCount == 2000 })
+        // A register may still know the last one.
+        #expect((99...100).contains(survey.leaks.reduce(0) { $0 + $1.count }), "\(survey.leaks)")
+        #expect(survey.doubts.isEmpty, "\(survey.doubts)")
+    }
+
+    /// What a fork does not inherit is read in the process itself.
+    @Test func whatIsNotInheritedIsNoLeak() throws {
+        let program = try WatchedProgram(
+            """
+            #include <sys/mman.h>
+            static void work() {
+                void **room = (void **)mmap(nullptr, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                for (int i = 0; i < 100; i++) room[7 * i] = malloc(7777);
+                madvise(room, 1 << 20, MADV_DONTFORK);
+            }
+            """)
+        let survey = try HeapSnapshotter.survey(
+            program.pid, freeze: .fork, copyRoom: 1 << 30, symbols: Symbolicator().variables)
+        #expect(survey.leaks.isEmpty, "\(survey.leaks)")
+        #expect(survey.method == .copy && program.end() == 0)
+    }
+
     /// First words that lead to what looks like vtables, metadata and descriptors, and is made of random numbers, small ones,
     /// and addresses of each other.
     @Test(arguments: [1, 2, 3, 4]) func typesThatAreNone(seed: Int) throws {
         let program = try WatchedProgram(
             """
-            static uint64_t words[1 << 15];
+            static uint64_t words[1 << 15] = {1}; // of the program's file, as metadata are
             static void *kept[3000];
             static uint64_t state = \(seed);
             static uint64_t next() { return state = state * 6364136223846793005u + 1442695040888963407u, state >> 16; }

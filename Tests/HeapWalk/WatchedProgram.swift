@@ -58,7 +58,7 @@ final class WatchedProgram {
             }
             """
         let program = try compile(
-            source, as: "program.cpp", with: libcxx == nil ? "g++" : "clang++",
+            source, as: "program.cpp", with: libcxx == nil ? nil : "clang++",
             flags: flags + ["-std=c++17", "-pthread", "-w"] + Self.flags(libcxx: libcxx), in: folder)
         var probe = recording
         if let allocator { probe["LD_PRELOAD"] = "\(Products.probe):\(allocator)" }

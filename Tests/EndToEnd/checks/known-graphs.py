@@ -25,28 +25,13 @@ def compiled(source):
     return program
 
 
-def looked_at(name, *command):
-    """What the program says that there is, and the report on a snapshot of it."""
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    try:
-        truth = json.loads(process.stdout.readline())
-        taken = work / f"{name}.heaptide"
-        made = run(HEAPTIDE, "snapshot", process.pid, "--heap", "--output", taken)
-        if not check(made.returncode == 0, f"{name}: a snapshot {made.stderr.strip()}"):
-            return truth, None
-        return truth, analyze(taken)
-    finally:
-        process.kill()
-        process.wait()
-
-
 def lost(leaks, is_cycle):
     return sum(leak["count"] for leak in leaks if leak["cycle"] == is_cycle)
 
 
 for source in COMPILERS:
     program = compiled(source)
-    truth, report = looked_at(source, program)
+    truth, report = look_at(source, program)
     if report:
         root = report["roots"][0]
         off = deviation(root["retainedBytes"], truth["bytes"])
@@ -67,7 +52,7 @@ for source in COMPILERS:
                 f"{source}: one {truth['own']} a thread, of {counts} blocks, truth {truth['ownBlocks']}")
         found, there = (lost(report["leaks"], False), lost(report["leaks"], True)), (truth["lost"], truth["inCycles"])
         check(found == there, f"{source}: lost {found[0]}, in cycles {found[1]}, truth {there[0]}, {there[1]}")
-    truth, report = looked_at(f"{source}-clean", program, "--clean")
+    truth, report = look_at(f"{source}-clean", program, "--clean")
     if report:
         check(report["leaks"] == [], f"{source}, which loses nothing: {report['leaks']}")
 finish()

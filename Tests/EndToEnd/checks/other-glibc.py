@@ -60,23 +60,14 @@ for suite in SUITES:
     looked_at += 1
     version, libraries = there
     loader = next(libraries.glob("ld-linux-x86-64.so.2"))
-    process = subprocess.Popen(
-        [loader, "--library-path", libraries, program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    try:
-        truth = json.loads(process.stdout.readline())
-        taken = work / f"{suite}.heaptide"
-        made = run(HEAPTIDE, "snapshot", process.pid, "--heap", "--output", taken)
-        report = analyze(taken) if check(made.returncode == 0, f"{version}: a snapshot {made.stderr.strip()}") else None
-        if report:
-            root = next((root for root in report["roots"] if root["name"] == "kept"), {})
-            found = root.get("retainedCount"), root.get("retainedBytes")
-            check(
-                found == (truth["count"], truth["bytes"]),
-                f"{version}: {found[0]} blocks of {found[1]} bytes, truth {truth['count']} of {truth['bytes']}")
-            extra = report["heap"]["blockCount"] - truth["count"]
-            check(0 <= extra <= 60 and not report["leaks"], f"{version}: {extra} blocks more, {report['leaks']}")
-            check(not report["warnings"] or not any("glibc" in text for text in report["warnings"]), f"{version}: no doubts")
-    finally:
-        process.kill()
-        process.wait()
+    truth, report = look_at(version, loader, "--library-path", libraries, program)
+    if report:
+        root = next((root for root in report["roots"] if root["name"] == "kept"), {})
+        found = root.get("retainedCount"), root.get("retainedBytes")
+        check(
+            found == (truth["count"], truth["bytes"]),
+            f"{version}: {found[0]} blocks of {found[1]} bytes, truth {truth['count']} of {truth['bytes']}")
+        extra = report["heap"]["blockCount"] - truth["count"]
+        check(0 <= extra <= 60 and not report["leaks"], f"{version}: {extra} blocks more, {report['leaks']}")
+        check(not report["warnings"] or not any("glibc" in text for text in report["warnings"]), f"{version}: no doubts")
 finish(measured=looked_at == 0)

@@ -183,6 +183,19 @@ def analyze(path, timeout=120):
     return json.loads(result.stdout)
 
 
+def look_at(name, *command):
+    """What a program prints as one line of JSON before it waits, and the report on who holds its heap then, or None."""
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        truth = json.loads(process.stdout.readline())
+        taken = work / f"{name}.heaptide"
+        made = run(HEAPTIDE, "snapshot", process.pid, "--heap", "--output", taken)
+        return truth, analyze(taken) if check(made.returncode == 0, f"{name}: a snapshot {made.stderr.strip()}") else None
+    finally:
+        process.kill()
+        process.wait()
+
+
 def first_suspect(report):
     return report["suspects"][0] if report and report["suspects"] else None
 
