@@ -15,6 +15,8 @@ struct FoundCollection: Codable {
     var type: String?
     /// Of some of them.
     var addresses: [UInt64]
+    /// Several that stand for all of their kind.
+    var isSample: Bool
     var bytesPerEntry: Double
 }
 
@@ -43,7 +45,7 @@ public struct CollectionSearch: Codable {
                 title: survey.title(of: collection), kind: collection.container.kind,
                 scale: Double(collection.container.count) / Double(max(1, collection.sampledCount)),
                 elementSize: collection.elementSize, type: collection.type,
-                addresses: collection.addresses,
+                addresses: collection.addresses, isSample: collection.addresses.count > 1,
                 bytesPerEntry: Double(collection.retainedBytes) / Double(collection.container.count))
         }
         try JSONEncoder().encode(Array(found)).write(to: URL(filePath: search.answer))

@@ -4,7 +4,7 @@ import HeapWalk
 /// Counts the entries of a process's large collections every five seconds. The process does not stand still for it, and
 /// one of them costs some microseconds.
 struct CollectionWatch {
-    private let found: [FoundCollection]
+    private var found: [FoundCollection]
     let pid: Int32
     private var next = 0.0
     private static let period = 5.0
@@ -14,21 +14,27 @@ struct CollectionWatch {
         self.pid = pid
     }
 
-    /// Nil where it is not time yet. What can no longer be counted is left out.
+    /// Nil where it is not time yet. What can no longer be counted is left out; of a sample for good, with its entries:
+    /// what lies there later is another one, and no growth.
     mutating func readings(_ now: Double) -> [CollectionReading]? {
         guard now >= next else { return nil }
         next = now + Self.period
         guard var counter = CollectionCounter(pid) else { return [] }
-        return found.compactMap { collection in
-            let counts = collection.addresses.compactMap {
+        return found.indices.compactMap { index in
+            let collection = found[index]
+            let counts = collection.addresses.map {
                 counter.count(
                     kind: collection.kind, type: collection.type, elementSize: collection.elementSize, at: $0)
             }
-            // One that is gone takes its entries along.
-            guard let first = collection.addresses.first, !counts.isEmpty else { return nil }
+            let entries = counts.compactMap(\.self)
+            if collection.isSample {
+                found[index].addresses = zip(collection.addresses, counts).compactMap { $1 == nil ? nil : $0 }
+            }
+            guard let first = collection.addresses.first, !entries.isEmpty else { return nil }
             return CollectionReading(
-                title: collection.title, kind: collection.kind, address: collection.addresses.count == 1 ? first : 0,
-                bytesPerEntry: collection.bytesPerEntry, count: counts.reduce(0) { $0 + Double($1) } * collection.scale)
+                title: collection.title, kind: collection.kind, address: collection.isSample ? 0 : first,
+                bytesPerEntry: collection.bytesPerEntry, count: entries.reduce(0) { $0 + Double($1) } * collection.scale
+            )
         }
     }
 }

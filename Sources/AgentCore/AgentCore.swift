@@ -13,6 +13,9 @@ public struct AgentCore: Sendable {
     /// Against the tighter of the cgroup's limit and `Policy.memoryLimit`; nil where there is neither.
     public private(set) var occupancy: Occupancy?
 
+    /// Whether all that can be saved before the limit is saved, or is being saved: a further rise changes nothing.
+    public var isPrepared: Bool { snapshots.isLastBeforeLimit }
+
     /// Path of the newest snapshot; nil where none was taken.
     public var snapshot: String? { snapshots.newest }
 

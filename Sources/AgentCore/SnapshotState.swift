@@ -29,8 +29,13 @@ struct SnapshotState: Sendable {
     func isCloser(_ occupancy: Occupancy, _ now: Double, cooldown: Double) -> Bool {
         guard let nearest else { return true }
         let isNew = hasReceded && now - lastBegin >= cooldown
-        return isNew || nearest.share < 0.95 && occupancy.headroom < nearest.headroom / 2
+        return isNew || nearest.share < Self.lastShare && occupancy.headroom < nearest.headroom / 2
     }
+
+    /// However near the limit comes now, no further snapshot is taken for its sake.
+    var isLastBeforeLimit: Bool { !hasReceded && (nearest?.share ?? 0) >= Self.lastShare }
+
+    private static let lastShare = 0.95
 
     mutating func see(_ occupancy: Occupancy) {
         if let nearest, occupancy.headroom > nearest.headroom * 1.5 { hasReceded = true }

@@ -1,12 +1,24 @@
 /// How a count grows to which entries are added all the time, as far as it is certain: in a line, by a hundred at least
-/// and by a hundredth of what there is. Nil for all other series; a count that falls back time and again has troughs
-/// that do not rise.
+/// and by a hundredth of what there is, for two minutes or half of the time. Nil for all other series; a count that falls back time and again has troughs
+/// that do not rise. What goes up and down by chance is sure to look like a line once in a while, but never gets far on
+/// its way: half of it must have been the rise (Kaufman's efficiency ratio).
 ///
 /// - Complexity: that of `estimateGrowth`.
 public func risingCount(_ points: [Point]) -> Growth? {
     let growth = estimateGrowth(points)
     guard growth.pattern == .linear, growth.low > 0, let last = points.last else { return nil }
-    return growth.perSecond * growth.risingTime(until: last.time) >= max(100, last.value / 100) ? growth : nil
+    let time = growth.risingTime(until: last.time)
+    let isLong = time >= min(120, growth.span / 2)
+    let isLarge = growth.perSecond * time >= max(100, last.value / 100)
+    return isLong && isLarge && efficiency(points, since: growth.onset) >= 0.5 ? growth : nil
+}
+
+/// Of the way that a series has gone up and down since `onset`, or since its start, the share by which it got further.
+private func efficiency(_ points: [Point], since onset: Double?) -> Double {
+    let values = points.drop { $0.time < onset ?? -.infinity }.map(\.value)
+    guard let first = values.first, let last = values.last else { return 0 }
+    let way = zip(values, values.dropFirst()).reduce(0) { $0 + abs($1.1 - $1.0) }
+    return way > 0 ? (last - first) / way : 0
 }
 
 extension Growth {

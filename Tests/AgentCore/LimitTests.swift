@@ -30,6 +30,17 @@ import Testing
         for (a, b) in zip(shares, shares.dropFirst()) { #expect(1 - b < (1 - a) / 2) }
     }
 
+    /// After the last snapshot before the limit, until memory falls: then the next approach is a new one.
+    @Test func itIsPreparedOnceNothingMoreIsToBeSaved() {
+        var simulation = Simulation(Policy())
+        simulation.run(until: 1150, limit: 256 * mebibyte) { (10 + 0.2 * $0) * mebibyte }
+        #expect(!simulation.core.isPrepared && simulation.captures.contains { $0.trigger == .limit })
+        simulation.run(until: 1225, limit: 256 * mebibyte) { (10 + 0.2 * $0) * mebibyte }
+        #expect(simulation.core.isPrepared)
+        simulation.run(until: 1230, limit: 256 * mebibyte) { _ in 100 * mebibyte }
+        #expect(!simulation.core.isPrepared)
+    }
+
     /// The heap is read once while there is room for it; what comes later is told as without that.
     @Test func theHeapIsReadOnceHalfwayToTheLimit() {
         var policy = Policy()

@@ -1,0 +1,70 @@
+import TestSupport
+import Testing
+import TimeSeries
+
+/// Counts of collections, one in five seconds.
+@Suite struct RisingCountTests {
+    private static func series(_ count: Int, _ value: (Double) -> Double) -> [Point] {
+        (0..<count).map { Point(time: Double($0) * 5, value: value(Double($0) * 5).rounded()) }
+    }
+
+    /// As of a sample of collections that come and go: a few, each of which stands for a thousand entries.
+    @Test func chanceDoesNotRise() {
+        var rising = 0
+        for seed in 1...2000 as ClosedRange<UInt64> {
+            var random = SplitMix64(seed: seed)
+            let (most, share) = (Int.random(in: 2...20, using: &random), Double.random(in: 0.1...0.95, using: &random))
+            let points = Self.series(32) { _ in
+                1000 * Double((0..<most).count { _ in Double.random(in: 0..<1, using: &random) < share })
+            }
+            if risingCount(points) != nil { rising += 1 }
+        }
+        #expect(rising == 0)
+    }
+
+    /// The sample is taken anew now and then, and those in it are all there at first.
+    @Test func aNewSampleIsNoRise() {
+        var rising = 0
+        for seed in 1...2000 as ClosedRange<UInt64> {
+            var random = SplitMix64(seed: seed)
+            let points = Self.series(31) { time in
+                let isNew = [0, 50, 150].contains(time)
+                return 1000 * Double((0..<20).count { _ in isNew || Double.random(in: 0..<1, using: &random) < 0.75 })
+            }
+            if risingCount(points) != nil { rising += 1 }
+        }
+        #expect(rising == 0)
+    }
+
+    /// Tides whose period is nearly a multiple of the time between counts: the lowest counts drift.
+    @Test func tidesDoNotRise() {
+        var rising = 0
+        for seed in 1...2000 as ClosedRange<UInt64> {
+            var random = SplitMix64(seed: seed)
+            let period =
+                5 * (Double(Int.random(in: 2...6, using: &random)) + Double.random(in: -0.1...0.1, using: &random))
+            let phase = Double.random(in: 0..<1, using: &random)
+            let points = Self.series(32) { time in
+                let part = (time / period + phase).truncatingRemainder(dividingBy: 1)
+                return 1000 + 4000 * (1 - abs(2 * part - 1))
+            }
+            if risingCount(points) != nil { rising += 1 }
+        }
+        #expect(rising == 0)
+    }
+
+    /// Entries come with a noise of as many as come in 15 seconds.
+    @Test func whatRisesUnderNoiseDoes() throws {
+        var missed = 0
+        for seed in 1...500 as ClosedRange<UInt64> {
+            var random = SplitMix64(seed: seed)
+            let rate = Double.random(in: 10...1000, using: &random)
+            let points = Self.series(64) { 5000 + rate * ($0 + Double.random(in: -5...5, using: &random)) }
+            guard let growth = risingCount(points), abs(growth.perSecond / rate - 1) < 0.1 else {
+                missed += 1
+                continue
+            }
+        }
+        #expect(missed == 0)
+    }
+}
