@@ -4,7 +4,8 @@
  * libunwind call are led to libc's own definitions. Where nobody defines such names nothing is written.
  *
  * libunwind also opens a pipe at its first step, by which its local interface, not used here, checks addresses. The
- * numbers of a program's descriptors are its own business: that call is led nowhere.
+ * numbers of a program's descriptors are its own business: that call is led nowhere. So is the one by which it blocks
+ * signals, four times a step, while it holds a lock: it is only called where they are blocked (workspace.c).
  */
 #define _GNU_SOURCE
 #include "recorder_internal.h"
@@ -12,6 +13,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -24,6 +26,18 @@ static int no_pipe(int ends[2], int flags)
     ends[0] = ends[1] = -1;
     errno = EMFILE;
     return -1;
+}
+
+static int no_mask(int how, const sigset_t *set, sigset_t *old)
+{
+    (void)how, (void)set, (void)old;
+    return 0;
+}
+
+/* What libunwind calls instead; NULL for all but two functions. */
+static void *harmless(const char *name)
+{
+    return strcmp(name, "pipe2") == 0 ? (void *)no_pipe : strcmp(name, "sigprocmask") == 0 ? (void *)no_mask : NULL;
 }
 
 /* As a system call of our own: libc's may not be within reach yet. */
@@ -78,8 +92,9 @@ static void bind(const library *library, void *libc, uint64_t table, uint64_t si
             continue;
         const char *name = library->names + symbol->st_name;
         void **slot = (void **)(library->map->l_addr + relocations[i].r_offset);
-        bool is_pipe = !library->is_own && strcmp(name, "pipe2") == 0;
-        void *function = is_pipe ? (void *)no_pipe : is_allocator(name) ? NULL : dlsym(libc, name);
+        void *function = library->is_own ? NULL : harmless(name);
+        if (!function && !is_allocator(name))
+            function = dlsym(libc, name);
         if (function && *slot != function)
             set(library, slot, function);
     }

@@ -44,14 +44,23 @@ static bool is_near(uint64_t value, uint64_t tag, int64_t widest, int64_t *offse
     return *offset >= -widest && *offset < widest;
 }
 
+#define PAGE 4096u
+#define KNOWN_PAGES 16u /* a search in a table takes a dozen */
+
 /* ---- What libunwind asks for ------------------------------------------------------------------------------------- */
 
 typedef struct question {
     uint64_t ip;
     hr_code_object object;
-    uint64_t known_page; /* that can be read: the tables lie close together, and a file's segments may leave holes */
-    bool has_table;      /* there is a table, and `ip` is in it */
+    uint64_t known_pages[KNOWN_PAGES]; /* that can be read, each at its number modulo … */
+    bool has_table; /* there is a table, and `ip` is in it */
 } question;
+
+/* A file's segments may leave holes, also in the midst of its tables. */
+static bool can_read(question *asked, uint64_t address)
+{
+    return hr_page_is_readable(address, &asked->known_pages[address / PAGE % KNOWN_PAGES]);
+}
 
 static int access_register(unw_addr_space_t space, unw_regnum_t number, unw_word_t *value, int writes, void *context)
 {
@@ -81,8 +90,7 @@ static int access_memory(unw_addr_space_t space, unw_word_t address, unw_word_t 
     /* Else the unwind tables or the code of the loaded file. */
     if (address < asked->object.start || address > asked->object.end - sizeof *value)
         return -UNW_EINVAL;
-    if (!hr_page_is_readable(address, &asked->known_page)
-        || !hr_page_is_readable(address + sizeof *value - 1, &asked->known_page))
+    if (!can_read(asked, address) || !can_read(asked, address + sizeof *value - 1))
         return -UNW_EINVAL;
     memcpy(value, (const void *)address, sizeof *value);
     return 0;
@@ -95,7 +103,8 @@ static int find_procedure(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t
     question *asked = context;
     const uint8_t *header = asked->object.eh_frame_header;
     enum { PCREL_SDATA4 = 0x1b, UDATA4 = 0x03, DATAREL_SDATA4 = 0x3b };
-    if (!header || !hr_page_is_readable((uint64_t)(uintptr_t)header, &asked->known_page) || header[0] != 1 || header[1] != PCREL_SDATA4 || header[2] != UDATA4 || header[3] != DATAREL_SDATA4)
+    if (!header || !can_read(asked, (uint64_t)(uintptr_t)header) || header[0] != 1 || header[1] != PCREL_SDATA4
+        || header[2] != UDATA4 || header[3] != DATAREL_SDATA4)
         return -UNW_ENOINFO;
     uint32_t count;
     memcpy(&count, header + 8, sizeof count);
@@ -265,7 +274,7 @@ static bool is_signal_return(uint64_t ip)
 
 static hr_rule learn_at(uint64_t ip)
 {
-    question asked = {.ip = ip, .known_page = UINT64_MAX};
+    question asked = {.ip = ip}; /* page 0 is never asked for: it is no object's */
     unw_cursor_t cursor;
     hr_rule rule = {.kind = HR_RULE_UNKNOWN};
     if (!hr_code_object_at(ip, &asked.object) || unw.init_remote(&cursor, tagged_space, &asked) < 0)

@@ -99,11 +99,13 @@ public enum Capture {
     /// Returns what is missing in it, one line each.
     public static func take(
         pid: Int32, output: String, memoryLimit: ByteSize? = nil, ledgerFolder: String? = nil, readsHeap: Bool = false,
-        freeze: FreezeMethod? = nil
+        freeze: FreezeMethod? = nil, contents: Bool = false
     ) throws -> [String] {
         var request = try CaptureRequest(
             pid: pid, memoryLimit: memoryLimit, ledgerFolder: ledgerFolder, output: output)
-        if readsHeap { request.heap = HeapRequest(pid: pid, ledger: request.ledger, freeze: freeze) }
+        if readsHeap {
+            request.heap = HeapRequest(pid: pid, ledger: request.ledger, freeze: freeze, contents: contents)
+        }
         try write(request)
         guard request.ledger != nil else {
             // Who holds the heap is known without it.

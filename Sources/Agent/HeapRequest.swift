@@ -22,6 +22,8 @@ struct HeapRequest: Codable {
     /// Nil: by fork where that leaves no trace and its cgroup has room for half of it, else by a copy where there is room for
     /// that.
     var freeze: FreezeMethod?
+    /// Also tell what texts say that are there many times.
+    var contents = false
     /// Rather not at all than let it stand still for long.
     var isBrief = false
 
@@ -30,6 +32,7 @@ struct HeapRequest: Codable {
         let symbolicator = Symbolicator()
         return try HeapSnapshotter.survey(
             pid, freeze: method, copyRoom: copyRoom, recorded: recorded, samples: samples, room: room,
+            contents: contents,
             symbols: symbolicator.variables
         ).demangled()
     }

@@ -139,7 +139,10 @@ final class Overseer {
         let path = snapshots.newPath(
             name: watch.name, pid: watch.focus?.pid ?? watch.pid, trigger: trigger.rawValue, time: Clock.unix())
         var request = CaptureRequest(watch, trigger, situation, output: path, host: host)
-        if options.readsHeap, trigger.isOfLiving { request.heap = watch.heapRequest }
+        if options.readsHeap, trigger.isOfLiving {
+            request.heap = watch.heapRequest
+            request.heap?.contents = options.contents
+        }
         helpers.startSelf(["capture"], kind: .capture, input: request.json, timeLimit: 120) { [unowned self] status in
             if status == .exited(0) {
                 logger.notice("snapshot: \(path)")

@@ -218,11 +218,14 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
             public var length: UInt64
             /// Type of an object that one of them is a part of; empty where none is.
             public var owner: String
+            /// How it begins, 80 bytes at most; only where contents were asked for.
+            public var start: String?
 
-            public init(count: UInt64, length: UInt64, owner: String) {
+            public init(count: UInt64, length: UInt64, owner: String, start: String? = nil) {
                 self.count = count
                 self.length = length
                 self.owner = owner
+                self.start = start
             }
         }
 

@@ -2,7 +2,7 @@ import HeapGraph
 import HeapProfile
 
 /// Texts on the heap: how many there are, and how much of them is there several times. What they say is looked at, and
-/// forgotten at once.
+/// forgotten at once unless it was asked for.
 ///
 /// C++'s `std::string` (bits/basic_string.h) is a pointer, a length and, where the text does not fit into the object, a
 /// capacity; Swift's is an object of its own with the length at offset 24 and the text from 32 on
@@ -61,7 +61,9 @@ struct TextScan {
     }
 
     /// Reads them all; nil where there are none.
-    func waste(_ index: BlockIndex, _ memory: some MemorySource) -> TextWaste? {
+    ///
+    /// - Parameter contents: tell how the largest begin.
+    func waste(_ index: BlockIndex, _ memory: some MemorySource, contents: Bool) -> TextWaste? {
         guard !texts.isEmpty else { return nil }
         var groups: [UInt64: Group] = [:]
         /// Of groups with such a hash all are counted, of others none: each group has the same chance.
@@ -86,7 +88,11 @@ struct TextScan {
         waste.duplicateBytes = overflows ? waste.bytes : min(bytes, waste.bytes)
         let largest = copies.sorted { ($0.bytes(index), $1.text.block) > ($1.bytes(index), $0.text.block) }
             .prefix(Self.mostListed)
-        waste.largest = largest.map { .init(count: $0.count, length: UInt64($0.text.length), owner: "") }
+        waste.largest = largest.map {
+            .init(
+                count: $0.count, length: UInt64($0.text.length), owner: "",
+                start: contents ? $0.text.start(index, memory) : nil)
+        }
         return TextWaste(texts: waste, examples: largest.map(\.text.block))
     }
 
@@ -116,6 +122,16 @@ extension TextScan.Text {
         // What the allocator rounds up is nobody's fault.
         let used = UInt64(start) + UInt64(length)
         return size > used + 32 ? size - used : 0
+    }
+
+    private static let told: UInt32 = 80
+
+    fileprivate func start(_ index: BlockIndex, _ memory: some MemorySource) -> String {
+        var bytes = [UInt8](repeating: 0, count: Int(min(length, Self.told)))
+        let count = bytes.withUnsafeMutableBytes {
+            memory.copy(index.blocks[Int(block)].address + UInt64(start), into: $0)
+        }
+        return String(decoding: bytes.prefix(count), as: UTF8.self)
     }
 }
 

@@ -103,6 +103,7 @@ extension HeapSurvey {
         }
         for index in (texts?.largest ?? []).indices {
             survey.texts?.largest[index].owner = texts?.largest[index].owner.escaped() ?? ""
+            survey.texts?.largest[index].start = texts?.largest[index].start?.escaped()
         }
         for index in objects.indices { survey.objects[index].type = objects[index].type.escaped() }
         return survey

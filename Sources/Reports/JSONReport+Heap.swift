@@ -99,7 +99,7 @@ extension HeapSurvey.Texts {
                 largest.map {
                     .object([
                         "count": .number(Double($0.count)), "length": .number(Double($0.length)),
-                        "owner": .string($0.owner),
+                        "owner": .string($0.owner), "start": JSONValue($0.start),
                     ])
                 }),
         ])

@@ -107,8 +107,10 @@ extension TextReport {
                 "texts that are there several times", Figures.bytes(Double(texts.duplicateBytes)), indent: 2)
             for copies in texts.largest.prefix(3) {
                 let owner = copies.owner.isEmpty ? "" : ", in \(copies.owner)"
+                let start = copies.start.map { ": \"\($0)\"" } ?? ""
                 page.paragraph(
-                    "", "\(Figures.count(Double(copies.count))) × one of \(copies.length) bytes\(owner)", indent: 4,
+                    "", "\(Figures.count(Double(copies.count))) × one of \(copies.length) bytes\(owner)\(start)",
+                    indent: 4,
                     column: 1)
             }
         }

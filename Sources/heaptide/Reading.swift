@@ -32,6 +32,9 @@ struct TakeSnapshot: ParsableCommand {
     @Option(help: "How the process is kept from changing its heap: fork, copy or stop.")
     var freeze: FreezeMethod?
 
+    @Flag(help: contentsHelp)
+    var contents = false
+
     @Option(help: ArgumentHelp("Limit to judge by, as of `run`.", valueName: "SIZE"))
     var memoryLimit: ByteSize?
 
@@ -40,6 +43,7 @@ struct TakeSnapshot: ParsableCommand {
 
     func validate() throws {
         if pid <= 0 { throw ValidationError("PID must be a process's number") }
+        if contents, !heap { throw ValidationError("--contents goes with --heap") }
         if freeze != nil, !heap { throw ValidationError("--freeze goes with --heap") }
         guard output.hasSuffix(".heaptide") else { throw ValidationError("--output FILE must end in .heaptide") }
     }
@@ -47,7 +51,7 @@ struct TakeSnapshot: ParsableCommand {
     func run() throws {
         let notes = try Capture.take(
             pid: pid, output: output, memoryLimit: memoryLimit, ledgerFolder: ledgers, readsHeap: heap,
-            freeze: freeze)
+            freeze: freeze, contents: contents)
         for note in notes { write("heaptide: warning: \(note)\n", to: STDERR_FILENO) }
         print(output)
     }

@@ -2,6 +2,10 @@ import Agent
 import ArgumentParser
 import Logging
 
+/// Of `--contents`.
+let contentsHelp = ArgumentHelp(
+    "With --heap: also store how texts begin that are there many times. Without it a snapshot holds no byte of them.")
+
 /// Options that `run` and `agent` share.
 struct WatchOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Folder of the snapshots.", valueName: "DIR"))
@@ -37,6 +41,9 @@ struct WatchOptions: ParsableArguments {
                 + "where there is no room for that. Besides one is taken at half the limit."))
     var heap = false
 
+    @Flag(help: contentsHelp)
+    var contents = false
+
     @Option(help: ArgumentHelp("Folder of the ledgers.", valueName: "DIR"))
     var ledgers: String?
 
@@ -45,6 +52,7 @@ struct WatchOptions: ParsableArguments {
 
     func validate() throws {
         guard cooldown >= 0, cooldown.isFinite else { throw ValidationError("--cooldown must be 0 or more seconds") }
+        if contents, !heap { throw ValidationError("--contents goes with --heap") }
         guard keep >= 1 else { throw ValidationError("--keep must be at least 1") }
         if let webhook, !webhook.hasPrefix("http://"), !webhook.hasPrefix("https://") {
             throw ValidationError("--webhook must begin with http:// or https://")
@@ -61,6 +69,7 @@ struct WatchOptions: ParsableArguments {
         options.keep = keep
         options.snapshotAtExit = snapshotAtExit
         options.readsHeap = heap
+        options.contents = contents
         options.ledgerFolder = ledgers
         return options
     }

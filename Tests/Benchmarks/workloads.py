@@ -23,8 +23,8 @@ def compiler(source, *options):
 
 
 def all_workloads(quick):
-    """Of about a second each, so that the 3 ms in which the probe makes its ledger do not count; quick ones of a
-    quarter."""
+    """Of about a second each, so that the 5 ms in which the probe makes its ledger do not count, and python3 of three: there
+    it also learns for some milliseconds how to unwind hundreds of places. Quick ones of a quarter."""
     part = 4 if quick else 1
     churn = compile_c("churn.c")
     return [
@@ -45,6 +45,6 @@ def all_workloads(quick):
             *compiler(WORKLOADS / "templates.cpp", "-fsyntax-only", f"-DTYPES={8 // part}")),
         program(
             "python3", "python3, PYTHONMALLOC=malloc", {"plain": 1.03},
-            PYTHON, WORKLOADS / "objects.py", 12 // part, env={"PYTHONMALLOC": "malloc"}, python=True),
+            PYTHON, WORKLOADS / "objects.py", 36 // part, env={"PYTHONMALLOC": "malloc"}, python=True),
         activity_api("http", 1 if quick else 2),
     ]

@@ -272,6 +272,29 @@ import Testing
         #expect(program.end() == 0)
     }
 
+    /// What is there many times is told where that was asked for, and nothing else; no byte that a terminal would obey.
+    @Test func contentsThatWereAskedFor() throws {
+        let program = try WatchedProgram(
+            """
+            static std::vector<std::string> texts;
+            static void work() {
+                for (int i = 0; i < 1000; i++) texts.push_back("told, as it is \\x1b[31mthere\\x1b[0m a thousand times");
+                texts.push_back("the-only-one-of-its-kind-is-not-told");
+            }
+            """)
+        let path = program.folder.file("held.heaptide")
+        let taken = try run(
+            Products.heaptide, ["snapshot", "\(program.pid)", "--output", path, "--heap", "--contents"])
+        #expect(taken.status == 0 && taken.errors == "", "\(taken.errors)")
+        let bytes = String(decoding: contents(of: path), as: UTF8.self)
+        #expect(bytes.contains("told, as it is ") && !bytes.contains("the-only-one"))
+        let report = try run(Products.heaptide, ["analyze", path]).output
+        #expect(report.contains("told, as it is \\u{1b}[31mthere") && !report.contains("\u{1b}"), "\(report)")
+        let json = try run(Products.heaptide, ["analyze", path, "--format", "json"]).output
+        #expect(json.contains("told, as it is "), "\(json)")
+        #expect(program.end() == 0)
+    }
+
     /// A coroutine that waits has a stack of its own, behind a guard page, on which no thread stands.
     @Test func whatAWaitingCoroutineHoldsIsNoLeak() throws {
         let program = try WatchedProgram(
