@@ -247,12 +247,52 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
         public var shallowBytes: UInt64
         /// What they hold alone, those behind others of the same type counted once.
         public var retainedBytes: UInt64
+        /// In whose hands most of them are, the largest first.
+        public var holders: [Holder]
+        public static let mostHolders = 4
 
-        public init(name: String, count: UInt64, shallowBytes: UInt64, retainedBytes: UInt64) {
+        public struct Holder: Sendable, Equatable, Codable {
+            public enum Place: Sendable, Hashable, Codable {
+                /// Index into `HeapSurvey.roots`.
+                case root(Int)
+                /// Objects of a type, or nodes of a collection of a kind.
+                case objects(String)
+                /// Several together, or a root that is not in the list.
+                case others
+                /// No pointer leads to them.
+                case nothing
+            }
+
+            public var place: Place
+            /// Of the blocks of the type.
+            public var count: UInt64
+
+            public init(place: Place, count: UInt64) {
+                self.place = place
+                self.count = count
+            }
+        }
+
+        public init(
+            name: String, count: UInt64, shallowBytes: UInt64, retainedBytes: UInt64, holders: [Holder] = []
+        ) {
             self.name = name
             self.count = count
             self.shallowBytes = shallowBytes
             self.retainedBytes = retainedBytes
+            self.holders = holders
+        }
+
+        /// With another name for its type, and for those of its holders.
+        package func renamed(_ newName: (String) -> String) -> TypeCount {
+            var type = self
+            type.name = newName(name)
+            for index in holders.indices {
+                if case .objects(let name) = holders[index].place {
+                    type.holders[index].place = .objects(newName(name))
+                }
+            }
+            return type
         }
     }
 

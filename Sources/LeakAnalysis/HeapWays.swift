@@ -40,6 +40,15 @@ extension HeapSurvey {
         return names.joined(separator: ", ") + (more > 0 ? " and \(more) more" : "") + " together"
     }
 
+    package func title(of place: TypeCount.Holder.Place) -> String {
+        switch place {
+        case .root(let index): roots.indices.contains(index) ? roots[index].title : "a variable"
+        case .objects(let type): type
+        case .others: "several together"
+        case .nothing: "nothing"
+        }
+    }
+
     /// `static App.Tracker.shared : App.Tracker, in App.Tracker`
     package func title(of collection: Collection) -> String {
         let root = collection.root.flatMap { roots.indices.contains($0) ? roots[$0].title : nil }

@@ -91,7 +91,7 @@ extension HeapSurvey {
     func escaped() -> HeapSurvey {
         var survey = self
         survey.roots = roots.map { $0.escaped() }
-        for index in types.indices { survey.types[index].name = types[index].name.escaped() }
+        survey.types = types.map { $0.renamed { $0.escaped() } }
         for index in leaks.indices {
             survey.leaks[index].type = leaks[index].type.escaped()
             survey.leaks[index].way = leaks[index].way.map { $0.escaped() }

@@ -24,7 +24,7 @@ extension Page {
 
     fileprivate mutating func write(_ answer: HeapAnswer) {
         list("Held by", answer.roots) { $0.write($1) }
-        list("Types", answer.types) { $0.write($1) }
+        list("Types", answer.types) { $0.write($1, in: answer.heap) }
         list("Nothing leads to", answer.leaks) { $0.write($1) }
         list("Collections", answer.collections) { $0.write($1, in: answer.heap) }
         list("Objects that retain most", answer.objects) { $0.write($1, in: answer.heap) }
@@ -38,6 +38,15 @@ extension Page {
         for element in elements.prefix(Self.longest) { write(&self, element) }
         if elements.count > Self.longest {
             split("and \(Figures.count(Double(elements.count - Self.longest))) more", "", indent: 2)
+        }
+    }
+
+    private mutating func write(_ type: HeapSurvey.TypeCount, in heap: HeapSurvey) {
+        write(type)
+        for holder in type.holders {
+            paragraph(
+                "", "\(Figures.count(Double(holder.count))) held by \(heap.title(of: holder.place))", indent: 4,
+                column: 1)
         }
     }
 

@@ -49,6 +49,23 @@ extension HeapSurvey.TypeCount {
             "count": .number(Double(count)),
             "shallowBytes": .number(Double(shallowBytes)),
             "retainedBytes": .number(Double(retainedBytes)),
+            "holders": .array(holders.map(\.json)),
+        ])
+    }
+}
+
+extension HeapSurvey.TypeCount.Holder {
+    /// `root` is an index into `roots`; where neither it nor `objects` is told, several hold them or, if `isLost`, nobody does.
+    fileprivate var json: JSONValue {
+        var (root, objects): (Double?, String?)
+        switch place {
+        case .root(let index): root = Double(index)
+        case .objects(let type): objects = type
+        case .others, .nothing: break
+        }
+        return .object([
+            "root": JSONValue(root), "objects": JSONValue(objects), "isLost": .bool(place == .nothing),
+            "count": .number(Double(count)),
         ])
     }
 }

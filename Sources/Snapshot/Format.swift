@@ -10,7 +10,7 @@
 enum Format {
     /// "HTDE" in the database header's application id.
     static let applicationID: UInt32 = 0x4854_4445
-    static let version: UInt32 = 4
+    static let version: UInt32 = 5
     static let pageSize = 4096
 
     struct Table {
@@ -92,6 +92,12 @@ enum Format {
             id INTEGER PRIMARY KEY, name TEXT NOT NULL, count INTEGER NOT NULL, shallow_bytes INTEGER NOT NULL, \
             retained_bytes INTEGER NOT NULL
             """)
+    /// `HeapSurvey.TypeCount.holders`. `place` is an index into `root`, or -1: several, -2: none, -3: objects of `name`.
+    static let typeHolder = Table(
+        name: "type_holder",
+        columns: """
+            id INTEGER PRIMARY KEY, type INTEGER NOT NULL, place INTEGER NOT NULL, name TEXT, count INTEGER NOT NULL
+            """)
     static let leak = Table(
         name: "leak",
         columns: """
@@ -122,7 +128,8 @@ enum Format {
         columns: "id INTEGER PRIMARY KEY, site INTEGER NOT NULL, root INTEGER NOT NULL, bytes REAL NOT NULL")
 
     static let tables = [
-        stage, process, profile, module, address, site, sample, memory, alert, counts, symbol, heap, root, type, leak,
+        stage, process, profile, module, address, site, sample, memory, alert, counts, symbol, heap, root, type,
+        typeHolder, leak,
         collection,
         object, holding,
     ]
@@ -145,7 +152,8 @@ enum Stage: Int64, CaseIterable {
         case .symbols: [Format.symbol]
         case .heap:
             [
-                Format.heap, Format.root, Format.type, Format.leak, Format.collection, Format.object, Format.holding,
+                Format.heap, Format.root, Format.type, Format.typeHolder, Format.leak, Format.collection, Format.object,
+                Format.holding,
             ]
         case .finished: []
         }

@@ -29,6 +29,9 @@ extension Rows {
         let types = try insert(db, into: Format.type, heap.types) { index, type in
             [index, type.name, bits(type.count), bits(type.shallowBytes), bits(type.retainedBytes)]
         }
+        let holders = try insert(db, into: Format.typeHolder, typeHolders(heap.types)) { index, row in
+            [index, row.type, row.holder.place.number, row.holder.place.typeName, bits(row.holder.count)]
+        }
         let leaks = try insert(db, into: Format.leak, heap.leaks) { index, leak in
             [
                 index, leak.type, bits(leak.heads), bits(leak.bytes), bits(leak.count), leak.isCycle,
@@ -55,7 +58,7 @@ extension Rows {
         let holdings = try insert(db, into: Format.holding, heap.holdings) { index, holding in
             [index, holding.site, holding.holder.number, finite(holding.bytes)]
         }
-        return 1 + roots + types + leaks + collections + objects + holdings
+        return 1 + roots + types + holders + leaks + collections + objects + holdings
     }
 
     /// Of each list of a survey.
@@ -77,6 +80,9 @@ extension Rows {
                 name: try columns.text(1), count: try columns.bits(2), shallowBytes: try columns.bits(3),
                 retainedBytes: try columns.bits(4))
         }
+        for row in try typeHolders(db, roots: heap.roots.count, types: heap.types.count) {
+            heap.types[row.type].holders.append(row.holder)
+        }
         heap.leaks = try table(db, Format.leak, "type, heads, bytes, count, is_cycle, way", limit: longest) { columns in
             HeapSurvey.Leak(
                 type: try columns.text(1), heads: try columns.bits(2), bytes: try columns.bits(3),
@@ -93,6 +99,25 @@ extension Rows {
             return HeapSurvey.Holding(site: site, holder: holder, bytes: try columns.number(3))
         }
         return heap
+    }
+
+    private typealias TypeHolder = (type: Int, holder: HeapSurvey.TypeCount.Holder)
+
+    private static func typeHolders(_ types: [HeapSurvey.TypeCount]) -> [TypeHolder] {
+        types.enumerated().flatMap { index, type in type.holders.map { (index, $0) } }
+    }
+
+    private static func typeHolders(_ db: Database, roots: Int, types: Int) throws -> [TypeHolder] {
+        let most = longest * HeapSurvey.TypeCount.mostHolders
+        return try table(db, Format.typeHolder, "type, place, name, count", limit: most) { columns in
+            let type: Int = try columns.integer(1)
+            let name = try columns.optionalText(3)
+            guard (0..<types).contains(type),
+                let place = HeapSurvey.TypeCount.Holder.Place(
+                    number: try columns.integer(2), typeName: name, roots: roots)
+            else { throw Damage(what: "type_holder") }
+            return (type, .init(place: place, count: try columns.bits(4)))
+        }
     }
 
     private typealias Holder = HeapSurvey.Holding.Holder
@@ -151,6 +176,29 @@ extension Rows {
             kind: kind, name: try columns.text(2), type: try columns.optionalText(3), module: try columns.text(4),
             thread: thread, retainedBytes: try columns.bits(6), retainedCount: try columns.bits(7), container: container
         )
+    }
+}
+
+extension HeapSurvey.TypeCount.Holder.Place {
+    fileprivate var number: Int {
+        switch self {
+        case .root(let index): index
+        case .others: -1
+        case .nothing: -2
+        case .objects: -3
+        }
+    }
+
+    fileprivate var typeName: String? { if case .objects(let name) = self { name } else { nil } }
+
+    fileprivate init?(number: Int, typeName: String?, roots: Int) {
+        switch (number, typeName) {
+        case (0..<roots, nil): self = .root(number)
+        case (-1, nil): self = .others
+        case (-2, nil): self = .nothing
+        case (-3, let name?): self = .objects(name)
+        default: return nil
+        }
     }
 }
 

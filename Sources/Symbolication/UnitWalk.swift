@@ -71,9 +71,37 @@ struct UnitWalk {
         if hits.isEmpty { return }
         let scope = SourceLocation.Scope(
             linkageName: string(DW_AT_linkage_name, of: &die) ?? string(DW_AT_MIPS_linkage_name, of: &die),
-            name: string(DW_AT_name, of: &die), file: SourcePosition(file: dwarf_decl_file(&die), line: 0).file,
-            call: callPosition(of: &die))
+            name: plainName(of: &die),
+            file: SourcePosition(file: dwarf_decl_file(&die), line: 0).file, call: callPosition(of: &die))
         for index in hits { scopes[index, default: []].append(scope) }
+    }
+
+    /// Where all lambdas have one name, the place of each, as clang tells them apart.
+    private func plainName(of die: inout Dwarf_Die) -> String? {
+        let name = string(DW_AT_name, of: &die)
+        var line: Int32 = 0
+        guard name == "operator()", var object = objectType(of: die), dwarf_decl_line(&object, &line) == 0,
+            let file = SourcePosition(file: dwarf_decl_file(&object), line: 0).file?.split(separator: "/").last
+        else { return name }
+        return "lambda at \(file):\(line)"
+    }
+
+    /// What `this` points to in a member function, through pointers and qualifiers.
+    private func objectType(of function: Dwarf_Die) -> Dwarf_Die? {
+        guard var type = entry(DW_AT_object_pointer, of: function) else { return nil }
+        for _ in 0..<8 {
+            if [DW_TAG_structure_type, DW_TAG_class_type].contains(Int(dwarf_tag(&type))) { return type }
+            guard let next = entry(DW_AT_type, of: type) else { return nil }
+            type = next
+        }
+        return nil
+    }
+
+    private func entry(_ name: Int, of die: Dwarf_Die) -> Dwarf_Die? {
+        var (die, attribute, found) = (die, Dwarf_Attribute(), Dwarf_Die())
+        guard dwarf_attr_integrate(&die, UInt32(name), &attribute) != nil, dwarf_formref_die(&attribute, &found) != nil
+        else { return nil }
+        return found
     }
 
     /// The attribute of `die` or of what it is an instance of (DW_AT_abstract_origin, DW_AT_specification).

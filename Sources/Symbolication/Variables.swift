@@ -49,7 +49,7 @@ extension HeapSurvey {
             survey.roots[index].type = staticType(ofSwift: survey.roots[index].name) ?? survey.roots[index].type
             survey.roots[index].name = demangle(survey.roots[index].name)
         }
-        for index in survey.types.indices { survey.types[index].name = typeName(survey.types[index].name) }
+        survey.types = types.map { $0.renamed(typeName) }
         for index in survey.leaks.indices {
             survey.leaks[index].type = typeName(survey.leaks[index].type)
             survey.leaks[index].way = survey.leaks[index].way.map(typeName)

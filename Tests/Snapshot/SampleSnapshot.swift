@@ -54,7 +54,14 @@ private func sampleHeap() -> HeapSurvey {
             kind: .stack, name: "", thread: 78, retainedBytes: 7, retainedCount: 1,
             container: .init(kind: "std::map or set", count: 2)),
     ]
-    heap.types = [.init(name: "app::Event; DROP TABLE type", count: 9, shallowBytes: 900, retainedBytes: 9000)]
+    heap.types = [
+        .init(
+            name: "app::Event; DROP TABLE type", count: 9, shallowBytes: 900, retainedBytes: 9000,
+            holders: [
+                .init(place: .objects("std::map, '"), count: .max), .init(place: .root(2), count: 3),
+                .init(place: .others, count: 2), .init(place: .nothing, count: 1),
+            ]), .init(name: "40 bytes", count: 1, shallowBytes: 40, retainedBytes: 40),
+    ]
     heap.leaks = [.init(type: "Ring", bytes: 2048, count: 2, isCycle: true, way: ["Ring", "a, b"])]
     heap.collections = [
         .init(

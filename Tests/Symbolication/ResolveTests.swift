@@ -39,6 +39,31 @@ struct ResolveTests {
         #expect(frames.last?.last?.hasSuffix("program.cc:35") == true)
     }
 
+    /// DWARF calls all of them `operator()`, and GCC's has no other name for one that is only there inlined.
+    @Test(arguments: ["clang++", "g++"])
+    func lambdasAreApart(compiler: String) throws {
+        if tool(compiler) == nil { try Test.cancel("\(compiler) is not installed") }
+        let workshop = try Workshop()
+        try workshop.write(
+            "program.cc",
+            """
+            extern "C" void place();
+            int main() {
+                auto first = [] { place(); };
+                auto second = [] { place(); };
+                first();
+                second();
+                return 0;
+            }
+            """)
+        try workshop.run([compiler, "-O2", "-g", "program.cc", try workshop.makePlace(), "-o", "program"])
+        let frames = try resolve("program", in: workshop)
+        #expect(frames.map(\.last) == ["main program.cc:5", "main program.cc:6"])
+        let names =
+            compiler == "g++" ? ["lambda at program.cc:3", "lambda at program.cc:4"] : ["main::$_0", "main::$_1"]
+        for (frame, name) in zip(frames, names) { #expect(frame.first?.hasPrefix("> \(name)") == true, "\(frame)") }
+    }
+
     @Test func optimizedSwift() throws {
         let workshop = try Workshop()
         try workshop.write("program.swift", swiftProgram)
