@@ -4,8 +4,9 @@
  * libunwind call are led to libc's own definitions. Where nobody defines such names nothing is written.
  *
  * libunwind also opens a pipe at its first step, by which its local interface, not used here, checks addresses. The
- * numbers of a program's descriptors are its own business: that call is led nowhere. So is the one by which it blocks
- * signals, four times a step, while it holds a lock: it is only called where they are blocked (workspace.c).
+ * numbers of a program's descriptors are its own business: that call is led nowhere. So is, while a rule is learnt, the
+ * one by which it blocks signals, four times a step, to hold a lock: they are blocked then (workspace.c). A program that
+ * loads the same library later shares it, and blocks as ever.
  */
 #define _GNU_SOURCE
 #include "recorder_internal.h"
@@ -28,16 +29,17 @@ static int no_pipe(int ends[2], int flags)
     return -1;
 }
 
-static int no_mask(int how, const sigset_t *set, sigset_t *old)
+static int mask_unless_learning(int how, const sigset_t *set, sigset_t *old)
 {
-    (void)how, (void)set, (void)old;
-    return 0;
+    return hr_self.learning ? 0 : sigprocmask(how, set, old);
 }
 
 /* What libunwind calls instead; NULL for all but two functions. */
 static void *harmless(const char *name)
 {
-    return strcmp(name, "pipe2") == 0 ? (void *)no_pipe : strcmp(name, "sigprocmask") == 0 ? (void *)no_mask : NULL;
+    if (strcmp(name, "pipe2") == 0)
+        return (void *)no_pipe;
+    return strcmp(name, "sigprocmask") == 0 ? (void *)mask_unless_learning : NULL;
 }
 
 /* As a system call of our own: libc's may not be within reach yet. */

@@ -48,7 +48,9 @@ typedef struct lesson {
 static void learn(void *context)
 {
     lesson *lesson = context;
+    hr_self.learning = true;
     lesson->rule = hr_rule_learn(lesson->ip, lesson->exact);
+    hr_self.learning = false;
 }
 
 HR_COLD hr_rule hr_rule_missing(uint64_t ip, bool exact)

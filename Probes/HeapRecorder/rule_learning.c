@@ -52,7 +52,7 @@ static bool is_near(uint64_t value, uint64_t tag, int64_t widest, int64_t *offse
 typedef struct question {
     uint64_t ip;
     hr_code_object object;
-    uint64_t known_pages[KNOWN_PAGES]; /* that can be read, each at its number modulo … */
+    uint64_t known_pages[KNOWN_PAGES]; /* that can be read, each at its number modulo KNOWN_PAGES; 0: none */
     bool has_table; /* there is a table, and `ip` is in it */
 } question;
 
@@ -186,8 +186,12 @@ bool hr_rule_learning_load(void)
         "/usr/lib64/libunwind-x86_64.so.8", "/usr/lib/libunwind-x86_64.so.8", "libunwind-x86_64.so.8",
     };
     void *library = NULL;
-    for (size_t i = 0; i < sizeof places / sizeof *places && !library; i++)
+    for (size_t i = 0; i < sizeof places / sizeof *places && !library; i++) {
+        /* One that is there already is the program's, with locks that its threads hold. */
+        if (dlopen(places[i], RTLD_LAZY | RTLD_NOLOAD))
+            return false;
         library = dlopen(places[i], RTLD_LOCAL | RTLD_NOW);
+    }
     if (!library)
         return false;
     hr_bind_private(library);
@@ -274,7 +278,7 @@ static bool is_signal_return(uint64_t ip)
 
 static hr_rule learn_at(uint64_t ip)
 {
-    question asked = {.ip = ip}; /* page 0 is never asked for: it is no object's */
+    question asked = {.ip = ip};
     unw_cursor_t cursor;
     hr_rule rule = {.kind = HR_RULE_UNKNOWN};
     if (!hr_code_object_at(ip, &asked.object) || unw.init_remote(&cursor, tagged_space, &asked) < 0)

@@ -20,7 +20,7 @@ public struct AgentOptions: Sendable {
     /// Snapshots of a process that lives also say who holds its heap, for which it stands still.
     public var readsHeap = false
     /// They also say what texts say that are there many times.
-    public var contents = false
+    public var quotesTexts = false
     /// Snapshots of this name that are kept in the output folder, the newest.
     public var keep = 10
     /// The probe's file; looked for beside the heaptide executable where nil.

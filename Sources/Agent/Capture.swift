@@ -99,12 +99,12 @@ public enum Capture {
     /// Returns what is missing in it, one line each.
     public static func take(
         pid: Int32, output: String, memoryLimit: ByteSize? = nil, ledgerFolder: String? = nil, readsHeap: Bool = false,
-        freeze: FreezeMethod? = nil, contents: Bool = false
+        freeze: FreezeMethod? = nil, quotesTexts: Bool = false
     ) throws -> [String] {
         var request = try CaptureRequest(
             pid: pid, memoryLimit: memoryLimit, ledgerFolder: ledgerFolder, output: output)
         if readsHeap {
-            request.heap = HeapRequest(pid: pid, ledger: request.ledger, freeze: freeze, contents: contents)
+            request.heap = HeapRequest(pid: pid, ledger: request.ledger, freeze: freeze, quotesTexts: quotesTexts)
         }
         try write(request)
         guard request.ledger != nil else {

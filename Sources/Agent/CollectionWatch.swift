@@ -22,10 +22,12 @@ struct CollectionWatch {
         guard var counter = CollectionCounter(pid) else { return [] }
         return found.indices.compactMap { index in
             let collection = found[index]
-            let counts = collection.addresses.map {
+            func count(_ address: UInt64) -> UInt64? {
                 counter.count(
-                    kind: collection.kind, type: collection.type, elementSize: collection.elementSize, at: $0)
+                    kind: collection.kind, type: collection.type, elementSize: collection.elementSize, at: address)
             }
+            // Once more what was changed in the midst of reading.
+            let counts = collection.addresses.map { count($0) ?? count($0) }
             let entries = counts.compactMap(\.self)
             if collection.isSample {
                 found[index].addresses = zip(collection.addresses, counts).compactMap { $1 == nil ? nil : $0 }

@@ -23,7 +23,7 @@ struct HeapRequest: Codable {
     /// that.
     var freeze: FreezeMethod?
     /// Also tell what texts say that are there many times.
-    var contents = false
+    var quotesTexts = false
     /// Rather not at all than let it stand still for long.
     var isBrief = false
 
@@ -32,7 +32,7 @@ struct HeapRequest: Codable {
         let symbolicator = Symbolicator()
         return try HeapSnapshotter.survey(
             pid, freeze: method, copyRoom: copyRoom, recorded: recorded, samples: samples, room: room,
-            contents: contents,
+            quotesTexts: quotesTexts,
             symbols: symbolicator.variables
         ).demangled()
     }

@@ -141,7 +141,7 @@ final class Overseer {
         var request = CaptureRequest(watch, trigger, situation, output: path, host: host)
         if options.readsHeap, trigger.isOfLiving {
             request.heap = watch.heapRequest
-            request.heap?.contents = options.contents
+            request.heap?.quotesTexts = options.quotesTexts
         }
         helpers.startSelf(["capture"], kind: .capture, input: request.json, timeLimit: 120) { [unowned self] status in
             if status == .exited(0) {

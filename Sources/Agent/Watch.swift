@@ -45,13 +45,9 @@ final class Watch {
     }
 
     /// Looks once, properly if a second has passed or memory has risen. Nil where the process can no longer be read.
-    ///
-    /// A proper look needs memory of the kernel's, a glance none. Whoever waits for memory while the last thread of a
-    /// killed service is on its way out is for an instant the only one left to kill (Linux 6.18), so there is no more
-    /// looking than is of use.
     func look(_ now: Double) -> [Effect]? {
         nextLook = now + core.interval
-        if now < nextProperLook, core.isPrepared || !glance.hasRisen(by: tolerance) { return [] }
+        if now < nextProperLook, !glance.hasRisen(by: tolerance) { return [] }
         let effects = lookProperly(now)
         nextProperLook = now + 1
         nextLook = now + core.interval

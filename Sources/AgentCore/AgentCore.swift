@@ -13,9 +13,6 @@ public struct AgentCore: Sendable {
     /// Against the tighter of the cgroup's limit and `Policy.memoryLimit`; nil where there is neither.
     public private(set) var occupancy: Occupancy?
 
-    /// Whether all that can be saved before the limit is saved, or is being saved: a further rise changes nothing.
-    public var isPrepared: Bool { snapshots.isLastBeforeLimit }
-
     /// Path of the newest snapshot; nil where none was taken.
     public var snapshot: String? { snapshots.newest }
 
@@ -91,12 +88,12 @@ public struct AgentCore: Sendable {
         baseline.add(Point(time: now, value: ownBytes))
         for index in horizons.indices { horizons[index].add(Point(time: now, value: ownBytes)) }
         estimate(now)
-        interval = nextInterval()
         if let occupancy { snapshots.see(occupancy) }
         if let trigger = trigger(now) {
             snapshots.begin(trigger, at: occupancy, now)
             effects.append(.capture(trigger, situation(trigger)))
         }
+        interval = nextInterval()
         effects += growthNotice(now)
         if policy.countsCollections, isAmple, !snapshots.isRunning, surveys.isDue(now) {
             surveys.begin(now)
@@ -209,8 +206,11 @@ public struct AgentCore: Sendable {
 
     /// Often enough to see a steep rise several times before the limit, whatever the slope was until now; rarely
     /// enough that a service at rest close to its limit costs next to nothing.
+    ///
+    /// Not where a further rise would change nothing: a look needs memory of the kernel's, and whoever waits for memory
+    /// while the last thread of a killed service is on its way out is for an instant the only one left to kill (Linux 6.18).
     private func nextInterval() -> Double {
-        guard let occupancy else { return Self.restInterval }
+        guard let occupancy, !snapshots.isLastBeforeLimit else { return Self.restInterval }
         let steepest = 2.0 * 1_073_741_824  // bytes per second that one thread can touch
         let unforeseen = max(0.05, occupancy.headroom / steepest)
         let foreseen = max(0.02, (imminent ?? .infinity) / 20)

@@ -13,6 +13,7 @@ struct SnapshotState: Sendable {
     /// At the latest snapshot for the limit's sake.
     private var nearest: Occupancy?
     private var hasReceded = false
+    private var highestLimit = 0.0
 
     var isRunning: Bool { running != nil }
 
@@ -38,6 +39,10 @@ struct SnapshotState: Sendable {
     private static let lastShare = 0.95
 
     mutating func see(_ occupancy: Occupancy) {
+        if occupancy.limit > highestLimit * 1.1 {
+            // What was near an old limit tells nothing of a higher one; of two that take turns only once.
+            (nearest, hasReceded, highestLimit) = (nil, false, occupancy.limit)
+        }
         if let nearest, occupancy.headroom > nearest.headroom * 1.5 { hasReceded = true }
     }
 

@@ -107,7 +107,7 @@ public struct DominatorTree: Sendable {
         return dominators
     }
 
-    /// Each at its number + 1, where the ends of the predecessors' lists were: what is done with needs them no more.
+    /// That of node n stands at n + 1, where its list of predecessors ended: once it is known nobody needs that any more.
     private static func semidominators(
         _ parents: ContiguousArray<UInt32>, _ predecessors: consuming Predecessors
     ) -> ContiguousArray<UInt32> {
@@ -145,17 +145,21 @@ private struct DepthFirstWalk {
     }
 
     mutating func run() {
-        var path: ContiguousArray<(number: UInt32, edges: Range<Int>)> = []
-        path.append((enter(origin, from: 0), successors(of: origin)))
-        while let (number, edges) = path.last {
-            guard let edge = edges.first else {
-                path.removeLast()
+        var number = enter(origin, from: 0)
+        /// Of each node on the way from the origin down to that number, the edge that is its turn.
+        var next: ContiguousArray<UInt32> = [UInt32(successors(of: origin).lowerBound)]
+        while let edge = next.last {
+            let node = order[Int(number)]
+            guard edge < successors(of: node).upperBound else {
+                next.removeLast()
+                number = parents[Int(number)]
                 continue
             }
-            path[path.count - 1].edges = edges.dropFirst()
-            let target = target(edge, of: order[Int(number)])
+            next[next.count - 1] += 1
+            let target = target(Int(edge), of: node)
             guard numbers[Int(target)] == DominatorTree.unreachable else { continue }
-            path.append((enter(target, from: number), successors(of: target)))
+            number = enter(target, from: number)
+            next.append(UInt32(successors(of: target).lowerBound))
         }
     }
 

@@ -1,4 +1,5 @@
-/// Who holds the heap of a process, and what it is made of: what a heap dump tells, without the heap's contents.
+/// Who holds the heap of a process, and what it is made of: what a heap dump tells, without the heap's contents but for
+/// what `Texts.Copies.start` quotes where that was asked for.
 ///
 /// Names are as symbol tables and type information spell them until somebody demangles them.
 public struct HeapSurvey: Sendable, Equatable, Codable {
@@ -218,7 +219,7 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
             public var length: UInt64
             /// Type of an object that one of them is a part of; empty where none is.
             public var owner: String
-            /// How it begins, 80 bytes at most; only where contents were asked for.
+            /// How it begins, 80 bytes of it at most; only where contents were asked for.
             public var start: String?
 
             public init(count: UInt64, length: UInt64, owner: String, start: String? = nil) {
@@ -252,14 +253,14 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
         public static let mostHolders = 4
 
         public struct Holder: Sendable, Equatable, Codable {
-            public enum Place: Sendable, Hashable, Codable {
+            public enum Place: Sendable, Hashable, Comparable, Codable {
                 /// Index into `HeapSurvey.roots`.
                 case root(Int)
                 /// Objects of a type, or nodes of a collection of a kind.
                 case objects(String)
                 /// Several together, or a root that is not in the list.
                 case others
-                /// No pointer leads to them.
+                /// They are lost: no root leads to them.
                 case nothing
             }
 

@@ -37,11 +37,11 @@ package enum HeapSnapshotter {
     ///     they are not known.
     ///   - samples: blocks that were sampled just before, whose holders are looked up.
     ///   - room: bytes that this may take, about 150 a block; nil: any.
-    ///   - contents: also tell what texts say that are there many times.
+    ///   - quotesTexts: also tell what texts say that are there many times.
     ///   - symbols: the variables of the module at a path, by address.
     package static func survey(
         _ pid: Int32, freeze: Freeze = .automatic, copyRoom: UInt64 = 0, recorded: () -> HeapInventory? = notRecorded,
-        samples: ContiguousArray<LiveSample> = [], room: UInt64? = nil, contents: Bool = false,
+        samples: ContiguousArray<LiveSample> = [], room: UInt64? = nil, quotesTexts: Bool = false,
         symbols: @escaping (_ path: String) -> [Variable]
     ) throws(HeapWalkError) -> HeapSurvey {
         let known = Self.preloaded(pid, symbols)
@@ -66,7 +66,7 @@ package enum HeapSnapshotter {
                 unusedEnds: UnusedEnds(
                     vectors.used + finder.collections.texts.used, blocks.graph, scan.index, memory),
                 elementSizes: finder.elementSizes, storages: finder.storages,
-                texts: finder.collections.texts.waste(scan.index, memory, contents: contents),
+                texts: finder.collections.texts.waste(scan.index, memory, quotes: quotesTexts),
                 method: frozen.method,
                 doubts: inventory.doubts + Self.doubts(unread: finder.unread) + finder.collections.doubts)
         }

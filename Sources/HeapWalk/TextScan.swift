@@ -62,8 +62,8 @@ struct TextScan {
 
     /// Reads them all; nil where there are none.
     ///
-    /// - Parameter contents: tell how the largest begin.
-    func waste(_ index: BlockIndex, _ memory: some MemorySource, contents: Bool) -> TextWaste? {
+    /// - Parameter quotes: tell how the largest begin.
+    func waste(_ index: BlockIndex, _ memory: some MemorySource, quotes: Bool) -> TextWaste? {
         guard !texts.isEmpty else { return nil }
         var groups: [UInt64: Group] = [:]
         /// Of groups with such a hash all are counted, of others none: each group has the same chance.
@@ -91,7 +91,7 @@ struct TextScan {
         waste.largest = largest.map {
             .init(
                 count: $0.count, length: UInt64($0.text.length), owner: "",
-                start: contents ? $0.text.start(index, memory) : nil)
+                start: quotes ? $0.text.beginning(index, memory) : nil)
         }
         return TextWaste(texts: waste, examples: largest.map(\.text.block))
     }
@@ -126,12 +126,15 @@ extension TextScan.Text {
 
     private static let told: UInt32 = 80
 
-    fileprivate func start(_ index: BlockIndex, _ memory: some MemorySource) -> String {
+    fileprivate func beginning(_ index: BlockIndex, _ memory: some MemorySource) -> String {
         var bytes = [UInt8](repeating: 0, count: Int(min(length, Self.told)))
         let count = bytes.withUnsafeMutableBytes {
             memory.copy(index.blocks[Int(block)].address + UInt64(start), into: $0)
         }
-        return String(decoding: bytes.prefix(count), as: UTF8.self)
+        var text = String(decoding: bytes.prefix(count), as: UTF8.self)
+        guard length > Self.told else { return text }
+        if text.last == "\u{fffd}" { text.removeLast() }  // a character that was cut
+        return text + "…"
     }
 }
 

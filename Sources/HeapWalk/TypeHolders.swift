@@ -3,75 +3,62 @@ import HeapProfile
 
 /// In whose hands the blocks of each type are: what is above them in the tree of dominators, by type or root.
 struct TypeHolders {
-    private struct Pair: Hashable {
-        var type: UInt32
-        var above: Above
-    }
-
     private enum Above: Hashable {
         case root(UInt32)
-        case type(UInt32)
+        case objects(type: UInt32, CollectionLayout?)
         case several
         case nothing
     }
 
     private struct Run {
         var above = Above.nothing
-        /// One of them.
-        var example: UInt32 = 0
         var count: UInt64 = 0
     }
 
-    private let reading: HeapReading
-    private var counts: [Pair: Run] = [:]
-    private var byType: [UInt32: [Run]] = [:]
+    private let typeNames: [String]
+    /// By type.
+    private var counts: [[Above: UInt64]]
 
     /// - Complexity: O(blocks); a look into a table only where a block hangs on something else than the last one of its type.
     init(_ reading: HeapReading, _ tree: DominatorTree) {
-        self.reading = reading
-        var runs = [Run](repeating: Run(), count: reading.typeNames.count)
+        typeNames = reading.typeNames
+        counts = Array(repeating: [:], count: typeNames.count)
+        var runs = [Run](repeating: Run(), count: typeNames.count)
         for block in reading.types.indices {
             let type = Int(reading.types[block])
-            let node = tree.dominators[block]
-            let above = Self.above(node, reading, tree)
+            let above = Self.above(block, reading, tree)
             if runs[type].above != above {
-                finish(runs[type], of: type)
-                runs[type] = Run(above: above, example: node)
+                counts[type][runs[type].above, default: 0] += runs[type].count
+                runs[type] = Run(above: above)
             }
             runs[type].count += 1
         }
-        for (type, run) in runs.enumerated() { finish(run, of: type) }
-        for (pair, run) in counts { byType[pair.type, default: []].append(run) }
+        for (type, run) in runs.enumerated() { counts[type][run.above, default: 0] += run.count }
     }
 
-    private static func above(_ node: UInt32, _ reading: HeapReading, _ tree: DominatorTree) -> Above {
-        if node == DominatorTree.unreachable { return .nothing }
+    private static func above(_ block: Int, _ reading: HeapReading, _ tree: DominatorTree) -> Above {
+        let node = tree.dominators[block]
+        // What only seems to lead into a collection is no longer in the graph, and no loss.
+        if node == DominatorTree.unreachable { return reading.reached.contains(UInt32(block)) ? .several : .nothing }
         if node == tree.origin { return .several }
-        return node < tree.firstRoot ? .type(UInt32(reading.types[Int(node)])) : .root(node)
-    }
-
-    private mutating func finish(_ run: Run, of type: Int) {
-        guard run.count > 0 else { return }
-        counts[Pair(type: UInt32(type), above: run.above), default: Run(above: run.above, example: run.example)]
-            .count +=
-            run.count
+        if node >= tree.firstRoot { return .root(node) }
+        return .objects(type: UInt32(reading.types[Int(node)]), reading.collections.layout(node))
     }
 
     /// - Parameter places: index into the survey's roots of those that are listed, by node.
     func holders(of type: Int, _ places: [UInt32: Int]) -> [HeapSurvey.TypeCount.Holder] {
         var sums: [HeapSurvey.TypeCount.Holder.Place: UInt64] = [:]
-        for run in byType[UInt32(type)] ?? [] { sums[place(run, places), default: 0] += run.count }
-        let sorted = sums.sorted { ($0.value, "\($1.key)") > ($1.value, "\($0.key)") }
+        for (above, count) in counts[type] where count > 0 { sums[place(above, places), default: 0] += count }
+        let sorted = sums.sorted { ($0.value, $1.key) > ($1.value, $0.key) }
         return sorted.prefix(HeapSurvey.TypeCount.mostHolders).map { .init(place: $0.key, count: $0.value) }
     }
 
-    private func place(_ run: Run, _ places: [UInt32: Int]) -> HeapSurvey.TypeCount.Holder.Place {
-        switch run.above {
+    private func place(_ above: Above, _ places: [UInt32: Int]) -> HeapSurvey.TypeCount.Holder.Place {
+        switch above {
         case .nothing: .nothing
         case .several: .others
         case .root(let node): places[node].map { .root($0) } ?? .others
-        case .type(let type):
-            .objects(reading.collections.layout(run.example)?.rawValue ?? reading.typeNames[Int(type)])
+        case .objects(let type, let layout): .objects(layout?.rawValue ?? typeNames[Int(type)])
         }
     }
 }

@@ -52,6 +52,7 @@ struct HeapFindings {
     var duration = 0.0
     var hasExited = false
     var sampling: SamplingSummary?
+    var lostSites: [LostSite] = []
     /// Since the earlier look, where there is one.
     var holderGrowth: [HolderGrowth]
 
@@ -66,6 +67,7 @@ struct HeapFindings {
         let groups = SiteGroup.groups(
             of: profile, symbols: input.symbols, showsFoldedFrames: options.showsFoldedFrames)
         sampling = SamplingSummary(profile, groups: groups)
+        lostSites = LostSite.sites(of: groups, in: input.heap)
         let judged = groups.map { Candidate(group: $0, judgement: Judgement(of: $0, duration: profile.duration)) }
         let candidates = Insertion.joined(
             judged.filter { $0.judgement.behaviour.isSuspicious && $0.rate.value > 0 }, duration: profile.duration)

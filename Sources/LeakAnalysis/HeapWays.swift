@@ -44,7 +44,7 @@ extension HeapSurvey {
         switch place {
         case .root(let index): roots.indices.contains(index) ? roots[index].title : "a variable"
         case .objects(let type): type
-        case .others: "several together"
+        case .others: "others, or several together"
         case .nothing: "nothing"
         }
     }

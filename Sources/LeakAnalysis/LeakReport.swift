@@ -19,6 +19,8 @@ public struct LeakReport: Sendable, Codable, Equatable {
     public var sampling: SamplingSummary?
     /// Who holds the heap; nil where it was not read.
     public var heap: HeapSurvey?
+    /// Who allocated what nothing leads to; of the sites that a profile knows.
+    public var lostSites: [LostSite]
     /// What held more and more since an earlier look, fastest first.
     public var holderGrowth: [HolderGrowth]
     public var collectionGrowth: [CollectionGrowth]
@@ -30,7 +32,8 @@ public struct LeakReport: Sendable, Codable, Equatable {
     package init(
         verdict: Verdict, growth: GrowthReport, timeToLimitSeconds: Double? = nil, usageBytes: Double? = nil,
         limitBytes: Double? = nil, suspects: [Suspect] = [], healthy: [SiteSummary] = [], process: ProcessSummary,
-        sampling: SamplingSummary? = nil, heap: HeapSurvey? = nil, holderGrowth: [HolderGrowth] = [],
+        sampling: SamplingSummary? = nil, heap: HeapSurvey? = nil, lostSites: [LostSite] = [],
+        holderGrowth: [HolderGrowth] = [],
         collectionGrowth: [CollectionGrowth] = [], risingCollections: [RisingCollection] = [], warnings: [String] = []
     ) {
         self.verdict = verdict
@@ -43,6 +46,7 @@ public struct LeakReport: Sendable, Codable, Equatable {
         self.process = process
         self.sampling = sampling
         self.heap = heap
+        self.lostSites = lostSites
         self.holderGrowth = holderGrowth
         self.collectionGrowth = collectionGrowth
         self.risingCollections = risingCollections

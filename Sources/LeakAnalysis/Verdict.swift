@@ -22,6 +22,7 @@ extension LeakReport {
             verdict: verdict, growth: growth, timeToLimitSeconds: time,
             usageBytes: usage, limitBytes: limit, suspects: heap.suspects, healthy: heap.healthy,
             process: process, sampling: heap.sampling, heap: input.heap,
+            lostSites: heap.lostSites,
             holderGrowth: heap.holderGrowth,
             collectionGrowth: CollectionGrowth.growing(input.heap, since: input.earlier),
             risingCollections: rising,
@@ -225,7 +226,7 @@ private func losses(_ profile: HeapProfile?) -> [String] {
     }
     if sampling.isAttached { lines.append("recorded since the probe was attached: memory from before is in no figure") }
     if !sampling.hasUnwinder {
-        lines.append("the probe found no libunwind: stacks are the caller alone")
+        lines.append("the probe found no libunwind, or one that the program uses itself: stacks are the caller alone")
     }
     return lines
 }

@@ -36,6 +36,10 @@ extension LeakReport {
         report.warnings = warnings.map { $0.escaped() }
         report.suspects = suspects.map { $0.escaped() }
         report.heap = heap?.escaped()
+        for index in lostSites.indices {
+            report.lostSites[index].function = lostSites[index].function.escaped()
+            report.lostSites[index].module = lostSites[index].module.escaped()
+        }
         for index in holderGrowth.indices {
             report.holderGrowth[index].root = holderGrowth[index].root.escaped()
         }

@@ -66,7 +66,7 @@ extension HeapAnswer {
     fileprivate var json: JSONValue {
         .object([
             "roots": .array(roots.map(\.json)),
-            "types": .array(types.map(\.json)),
+            "types": .array(types.map { heap.json(of: $0) }),
             "leaks": .array(leaks.map(\.json)),
             "collections": .array(collections.map { heap.json(of: $0) }),
             "objects": .array(

@@ -43,30 +43,25 @@ extension HeapSurvey.Container {
 }
 
 extension HeapSurvey.TypeCount {
-    var json: JSONValue {
-        .object([
+    fileprivate var fields: [String: JSONValue] {
+        [
             "name": .string(name),
             "count": .number(Double(count)),
             "shallowBytes": .number(Double(shallowBytes)),
             "retainedBytes": .number(Double(retainedBytes)),
-            "holders": .array(holders.map(\.json)),
-        ])
+        ]
     }
 }
 
-extension HeapSurvey.TypeCount.Holder {
-    /// `root` is an index into `roots`; where neither it nor `objects` is told, several hold them or, if `isLost`, nobody does.
-    fileprivate var json: JSONValue {
-        var (root, objects): (Double?, String?)
-        switch place {
-        case .root(let index): root = Double(index)
-        case .objects(let type): objects = type
-        case .others, .nothing: break
+extension HeapSurvey {
+    func json(of type: TypeCount) -> JSONValue {
+        let holders = type.holders.map { holder in
+            JSONValue.object([
+                "title": .string(title(of: holder.place)), "isLost": .bool(holder.place == .nothing),
+                "count": .number(Double(holder.count)),
+            ])
         }
-        return .object([
-            "root": JSONValue(root), "objects": JSONValue(objects), "isLost": .bool(place == .nothing),
-            "count": .number(Double(count)),
-        ])
+        return .object(["holders": .array(holders)].merging(type.fields) { $1 })
     }
 }
 

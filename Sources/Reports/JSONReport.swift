@@ -21,8 +21,9 @@ extension LeakReport {
             "sampling": sampling?.json ?? .null,
             "heap": heap?.json ?? .null,
             "roots": .array((heap?.roots ?? []).map(\.json)),
-            "types": .array((heap?.types ?? []).map(\.json)),
+            "types": .array((heap?.types ?? []).map { heap?.json(of: $0) ?? .null }),
             "leaks": .array((heap?.leaks ?? []).map(\.json)),
+            "lostSites": .array(lostSites.map(\.json)),
             "collections": .array((heap?.collections ?? []).map { heap?.json(of: $0) ?? .null }),
             "objects": .array((heap?.objects ?? []).map(\.json)),
             "holderGrowth": .array(holderGrowth.map(\.json)),
@@ -44,6 +45,12 @@ extension GrowthReport {
             "source": .string(source.rawValue),
             "onset": JSONValue(onset),
         ])
+    }
+}
+
+extension LostSite {
+    fileprivate var json: JSONValue {
+        .object(["function": .string(function), "module": .string(module), "bytes": .number(bytes)])
     }
 }
 

@@ -20,9 +20,9 @@ extension TextReport {
         page.paragraph(
             "", "\(all), read \(heap.method.words); the process stood still for \(Figures.duration(heap.pause))",
             indent: 1, column: 1)
-        for index in heap.roots.indices.prefix(Self.longest) where isMaterial(heap.roots[index].retainedBytes, heap) {
-            page.write(heap.roots[index])
-            page.writeWay(heap.way(fromRoot: index).map(\.type))
+        for group in heap.rootGroups().prefix(Self.longest) where isMaterial(group.retainedBytes, heap) {
+            page.write(group, in: heap)
+            page.writeWay(heap.way(fromRoot: group.members[0]).map(\.type))
         }
         if heap.sharedBytes > 0 {
             page.split("by several together", Figures.bytes(Double(heap.sharedBytes)), indent: 2)
@@ -127,10 +127,26 @@ extension TextReport {
         for leak in heap.leaks.prefix(Self.longest) { page.write(leak) }
         let rest = heap.leaks.dropFirst(Self.longest).reduce(0) { $0 + Double($1.bytes) }
         if rest > 0 { page.split("others", Figures.bytes(rest), indent: 2) }
+        for site in report.lostSites.prefix(Self.longest) {
+            page.split("allocated by \(site.function)", "about \(Figures.bytes(site.bytes))", indent: 4)
+        }
     }
 }
 
 extension Page {
+    mutating func write(_ group: RootGroup, in heap: HeapSurvey) {
+        let roots = group.members.map { heap.roots[$0] }
+        if roots.count == 1 { return write(roots[0]) }
+        split(
+            "\(roots[0].title) of \(roots.count) threads", "retains \(Figures.bytes(Double(group.retainedBytes)))",
+            indent: 2)
+        let largest = "\(Figures.bytes(Double(roots[0].retainedBytes))) of them thread \(roots[0].thread ?? 0)'s"
+        let details = [
+            group.container?.text, Figures.count(Double(group.retainedCount), "block"), largest, roots[0].moduleName,
+        ]
+        paragraph("", details.compactMap(\.self).joined(separator: ", "), indent: 4, column: 1)
+    }
+
     mutating func write(_ root: HeapSurvey.Root) {
         split(root.title, "retains \(Figures.bytes(Double(root.retainedBytes)))", indent: 2)
         let details = [

@@ -6,7 +6,8 @@
 ///     GROUP BY site.id ORDER BY live_bytes DESC LIMIT 10;
 ///
 /// Sizes are bytes; times are seconds, since 1970 in `memory` and `alert`, since recording began elsewhere. Unsigned
-/// 64-bit numbers stand as their bit pattern. There is nothing of the heap's contents.
+/// 64-bit numbers stand as their bit pattern. There is nothing of the heap's contents but for
+/// what `--contents` asks for.
 enum Format {
     /// "HTDE" in the database header's application id.
     static let applicationID: UInt32 = 0x4854_4445

@@ -81,6 +81,9 @@ extension Rows {
                 retainedBytes: try columns.bits(4))
         }
         for row in try typeHolders(db, roots: heap.roots.count, types: heap.types.count) {
+            guard heap.types[row.type].holders.count < HeapSurvey.TypeCount.mostHolders,
+                row.holder.count <= heap.types[row.type].count
+            else { throw Damage(what: "type_holder") }
             heap.types[row.type].holders.append(row.holder)
         }
         heap.leaks = try table(db, Format.leak, "type, heads, bytes, count, is_cycle, way", limit: longest) { columns in

@@ -76,14 +76,16 @@ struct UnitWalk {
         for index in hits { scopes[index, default: []].append(scope) }
     }
 
-    /// Where all lambdas have one name, the place of each, as clang tells them apart.
+    /// `operator()` with its class, or, of a lambda, whose class has no name, with its place, as in clang's messages.
     private func plainName(of die: inout Dwarf_Die) -> String? {
         let name = string(DW_AT_name, of: &die)
-        var line: Int32 = 0
-        guard name == "operator()", var object = objectType(of: die), dwarf_decl_line(&object, &line) == 0,
+        guard name == "operator()", var object = objectType(of: die) else { return name }
+        if let type = string(DW_AT_name, of: &object), !type.hasPrefix("<lambda") { return "\(type)::operator()" }
+        var (line, column): (Int32, Int32) = (0, 0)
+        guard dwarf_decl_line(&object, &line) == 0, dwarf_decl_column(&object, &column) == 0,
             let file = SourcePosition(file: dwarf_decl_file(&object), line: 0).file?.split(separator: "/").last
         else { return name }
-        return "lambda at \(file):\(line)"
+        return "lambda at \(file):\(line):\(column)"
     }
 
     /// What `this` points to in a member function, through pointers and qualifiers.

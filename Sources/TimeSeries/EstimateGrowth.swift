@@ -16,8 +16,12 @@ public func estimateGrowth(_ points: [Point], noise: Double = 0) -> Growth {
         return Growth(perSecond: 0, low: 0, high: 0, pattern: .insufficient)
     }
     let noise = noise > 0 && noise < 1e30 ? noise : 0
-    let baseline = usable.troughs(about: 24)
-    return Baseline(points: baseline, noise: noise).growth(span: last.time - first.time)
+    return Baseline(points: usable.judged, noise: noise).growth(span: last.time - first.time)
+}
+
+extension [Point] {
+    /// The baseline by which growth is judged.
+    var judged: [Point] { troughs(about: 24) }
 }
 
 /// Troughs that are being judged: at least 8, in order of time.

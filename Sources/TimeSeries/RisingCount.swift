@@ -13,9 +13,10 @@ public func risingCount(_ points: [Point]) -> Growth? {
     return isLong && isLarge && efficiency(points, since: growth.onset) >= 0.5 ? growth : nil
 }
 
-/// Of the way that a series has gone up and down since `onset`, or since its start, the share by which it got further.
+/// Of the way that a series' troughs, by which it is judged, have gone up and down since `onset`, or since its start, the
+/// share by which they got further.
 private func efficiency(_ points: [Point], since onset: Double?) -> Double {
-    let values = points.drop { $0.time < onset ?? -.infinity }.map(\.value)
+    let values = points.usable().judged.drop { $0.time < onset ?? -.infinity }.map(\.value)
     guard let first = values.first, let last = values.last else { return 0 }
     let way = zip(values, values.dropFirst()).reduce(0) { $0 + abs($1.1 - $1.0) }
     return way > 0 ? (last - first) / way : 0

@@ -51,7 +51,7 @@ struct TakeSnapshot: ParsableCommand {
     func run() throws {
         let notes = try Capture.take(
             pid: pid, output: output, memoryLimit: memoryLimit, ledgerFolder: ledgers, readsHeap: heap,
-            freeze: freeze, contents: contents)
+            freeze: freeze, quotesTexts: contents)
         for note in notes { write("heaptide: warning: \(note)\n", to: STDERR_FILENO) }
         print(output)
     }
@@ -84,7 +84,7 @@ struct Analyze: ParsableCommand {
         help: ArgumentHelp("Tell of the variables of this name, or with it in theirs; with --heap.", valueName: "NAME"))
     var root: String?
 
-    @Option(help: ArgumentHelp("Tell of a type.", valueName: "NAME"))
+    @Option(help: ArgumentHelp("Tell of a type, and of who holds what is of it; with --heap.", valueName: "NAME"))
     var type: String?
 
     @Option(help: ArgumentHelp("Tell of the block at an address, and who holds it.", valueName: "ADDRESS"))

@@ -69,7 +69,7 @@ struct WatchOptions: ParsableArguments {
         options.keep = keep
         options.snapshotAtExit = snapshotAtExit
         options.readsHeap = heap
-        options.contents = contents
+        options.quotesTexts = contents
         options.ledgerFolder = ledgers
         return options
     }

@@ -31,14 +31,24 @@ import Testing
     }
 
     /// After the last snapshot before the limit, until memory falls: then the next approach is a new one.
-    @Test func itIsPreparedOnceNothingMoreIsToBeSaved() {
+    @Test func itLooksNoMoreOftenThanIsOfUse() {
         var simulation = Simulation(Policy())
         simulation.run(until: 1150, limit: 256 * mebibyte) { (10 + 0.2 * $0) * mebibyte }
-        #expect(!simulation.core.isPrepared && simulation.captures.contains { $0.trigger == .limit })
+        #expect(simulation.core.interval < 0.1 && simulation.captures.contains { $0.trigger == .limit })
         simulation.run(until: 1225, limit: 256 * mebibyte) { (10 + 0.2 * $0) * mebibyte }
-        #expect(simulation.core.isPrepared)
+        #expect(simulation.core.interval == 1)
         simulation.run(until: 1230, limit: 256 * mebibyte) { _ in 100 * mebibyte }
-        #expect(!simulation.core.isPrepared)
+        #expect(simulation.core.interval < 0.1)
+    }
+
+    /// A limit that was raised is a new one: the approach to it is saved, cool-down or not.
+    @Test func aRaisedLimitIsApproachedAnew() {
+        var simulation = Simulation(Policy())
+        simulation.run(until: 245, limit: 256 * mebibyte) { (10 + $0) * mebibyte }
+        let before = simulation.captures.count { $0.trigger == .limit }
+        simulation.run(until: 245 + 490, limit: 768 * mebibyte) { (10 + $0) * mebibyte }
+        let after = simulation.captures.filter { $0.trigger == .limit }.dropFirst(before)
+        #expect(before >= 3 && after.count >= 3 && (after.first?.time ?? 0) >= 600)
     }
 
     /// The heap is read once while there is room for it; what comes later is told as without that.

@@ -250,6 +250,21 @@ import Testing
         #expect(try probed.profiles().last?.blocks(ofSize: 7841).live == 10)
     }
 
+    /// Its locks may be held by another thread when the program forks, and its calls are the program's.
+    @Test func aLibunwindThatTheProgramUsesIsLeftAlone() throws {
+        let probed = try Probed(
+            """
+            #include <stdlib.h>
+            int main(void) {
+                char *volatile keep;
+                for (int i = 0; i < 10; i++) keep = malloc(7841);
+            }
+            """, flags: ["-Wl,--no-as-needed", "-l:libunwind-x86_64.so.8"])
+        #expect(try probed.run().status == 0)
+        let profile = try #require(try probed.profiles().last)
+        #expect(!profile.sampling.hasUnwinder && profile.blocks(ofSize: 7841).live == 10)
+    }
+
     /// What a look-up of the probe's could not find is no error of the program's.
     @Test func noErrorOfTheLoaderIsLeftBehind() throws {
         let probed = try Probed(

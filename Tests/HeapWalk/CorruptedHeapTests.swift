@@ -105,7 +105,7 @@ private struct CopiedMemory: MemorySource {
                 found.add(vectors, elementSizes: [:], of: inventory.blocks.count)
                 let ends = UnusedEnds(
                     vectors.used + collections.texts.used, blocks.graph, scan.index, damaged)
-                _ = collections.texts.waste(scan.index, damaged, contents: true)
+                _ = collections.texts.waste(scan.index, damaged, quotes: true)
                 storages.findFields(blocks.graph, scan.index, damaged)
                 found.add(storages, scan.index)
                 let contracted = ends.leftOut(

@@ -8,6 +8,12 @@ import Testing
     private func suspects(
         _ stacks: [[String?]], showsFoldedFrames: Bool = false, heap: HeapSurvey? = nil
     ) -> [Suspect] {
+        report(stacks, showsFoldedFrames: showsFoldedFrames, heap: heap).suspects
+    }
+
+    private func report(
+        _ stacks: [[String?]], showsFoldedFrames: Bool = false, heap: HeapSurvey? = nil
+    ) -> LeakReport {
         var profile = HeapProfile(
             process: ProcessIdentity(pid: 1), sampling: Sampling(firstInterval: 1, interval: 1), duration: 100,
             modules: [Module(path: "/bin/service")])
@@ -34,7 +40,7 @@ import Testing
         }
         var options = AnalysisOptions()
         options.showsFoldedFrames = showsFoldedFrames
-        return analyze(LeakInput(profile: profile, symbols: symbols, heap: heap, options: options)).suspects
+        return analyze(LeakInput(profile: profile, symbols: symbols, heap: heap, options: options))
     }
 
     @Test func sitesOfOneFunctionAreOneSuspect() throws {
@@ -76,6 +82,26 @@ import Testing
         #expect(suspect.holders.map(\.share) == [0.8, 0.2] && suspect.holders.last?.kind == .others)
         let evidence = try #require(suspect.evidence.first { $0.kind == .holder })
         #expect(evidence.weight == weight && evidence.text.contains(text) && evidence.text.contains("80%"))
+    }
+
+    /// Of several sites of one function what each lost, and nothing of what somebody holds.
+    @Test func whoAllocatedWhatIsLost() {
+        var heap = HeapSurvey(blockCount: 9, bytes: 999)
+        heap.holdings = [
+            .init(site: 0, holder: .nothing, bytes: 500), .init(site: 1, holder: .nothing, bytes: 300),
+            .init(site: 1, holder: .others, bytes: 200), .init(site: 2, holder: .others, bytes: 1e9),
+            .init(site: 3, holder: .nothing, bytes: 900), .init(site: 99, holder: .nothing, bytes: .nan),
+        ]
+        let report = report(
+            [
+                ["malloc", "parse()", "main"], ["calloc", "parse()", "main"], ["malloc", "b()"], ["malloc", "worst()"],
+            ],
+            heap: heap)
+        #expect(
+            report.lostSites == [
+                LostSite(function: "worst()", module: "service", bytes: 900),
+                LostSite(function: "parse()", module: "service", bytes: 800),
+            ])
     }
 
     @Test func closuresBelongToTheirFunction() throws {

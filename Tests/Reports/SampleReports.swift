@@ -110,7 +110,14 @@ enum SampleReports {
                 address: 0x7f20_0010, type: "payments::Ledger", bytes: 96, retainedBytes: 4_200_000,
                 retainedCount: 4001, holder: .root(1)),
         ]
+        heap.roots += [9, 7, 8].map { thread in
+            .init(
+                kind: .threadLocal, name: "pending", module: "/opt/payments", thread: thread,
+                retainedBytes: UInt64(thread) * 1_000_000, retainedCount: 100,
+                container: .init(kind: "std::vector", count: 90, capacity: 128))
+        }
         report.heap = heap
+        report.lostSites = [LostSite(function: "parse(Request const&)", module: "payments", bytes: 123_456)]
         report.risingCollections = [
             RisingCollection(
                 title: "static UserActivityTracker.eventCache : [String : [Event]]", kind: "Dictionary", count: 75_012,

@@ -56,7 +56,7 @@ private func sampleHeap() -> HeapSurvey {
     ]
     heap.types = [
         .init(
-            name: "app::Event; DROP TABLE type", count: 9, shallowBytes: 900, retainedBytes: 9000,
+            name: "app::Event; DROP TABLE type", count: .max, shallowBytes: 900, retainedBytes: 9000,
             holders: [
                 .init(place: .objects("std::map, '"), count: .max), .init(place: .root(2), count: 3),
                 .init(place: .others, count: 2), .init(place: .nothing, count: 1),

@@ -48,19 +48,22 @@ struct ResolveTests {
             "program.cc",
             """
             extern "C" void place();
+            namespace { struct Hash { void operator()() const { place(); } }; }
             int main() {
-                auto first = [] { place(); };
-                auto second = [] { place(); };
+                auto first = [] { place(); }; auto second = [] { place(); };
                 first();
                 second();
+                Hash()();
                 return 0;
             }
             """)
         try workshop.run([compiler, "-O2", "-g", "program.cc", try workshop.makePlace(), "-o", "program"])
         let frames = try resolve("program", in: workshop)
-        #expect(frames.map(\.last) == ["main program.cc:5", "main program.cc:6"])
+        #expect(frames.map(\.last) == ["main program.cc:5", "main program.cc:6", "main program.cc:7"])
         let names =
-            compiler == "g++" ? ["lambda at program.cc:3", "lambda at program.cc:4"] : ["main::$_0", "main::$_1"]
+            compiler == "g++"
+            ? ["lambda at program.cc:4:18 ", "lambda at program.cc:4:49 ", "Hash::operator() "]
+            : ["main::$_0", "main::$_1", "(anonymous namespace)::Hash::operator()() const"]
         for (frame, name) in zip(frames, names) { #expect(frame.first?.hasPrefix("> \(name)") == true, "\(frame)") }
     }
 

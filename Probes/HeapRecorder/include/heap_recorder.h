@@ -69,6 +69,7 @@ typedef struct hr_thread {
     uint32_t tid;
     uint32_t life;      /* of the process, for which `tid` was set */
     uintptr_t sample_at; /* frame that the sample under way came by, or 0 */
+    bool learning;      /* in the private libunwind, with signals blocked */
     uint64_t mallocs_seen; /* allocations that reached the slow path: tells whether an operator new calls malloc */
 } hr_thread;
 
