@@ -58,6 +58,7 @@ if [[ ${1:-} == --full ]]; then
     count Tests/EndToEnd/checks/python-suite.py --full
     count Tests/EndToEnd/checks/soak.py 600
     count Tests/EndToEnd/checks/known-graphs.py
+    count Tests/EndToEnd/checks/host-graphs.py
     count Tests/EndToEnd/checks/other-glibc.py
     count Tests/EndToEnd/checks/counted-collections.py 600
     count Tests/EndToEnd/checks/killed.py 10 50
@@ -73,6 +74,7 @@ else
     count Tests/EndToEnd/checks/python-suite.py
     count Tests/EndToEnd/checks/soak.py
     count Tests/EndToEnd/checks/known-graphs.py
+    count Tests/EndToEnd/checks/host-graphs.py
     count Tests/EndToEnd/checks/other-glibc.py
     count Tests/EndToEnd/checks/counted-collections.py
     count Tests/EndToEnd/checks/killed.py 1 5

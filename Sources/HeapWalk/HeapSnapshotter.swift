@@ -64,7 +64,9 @@ package enum HeapSnapshotter {
                 types: blocks.types, typeNames: reader.names, roots: finder.roots,
                 candidates: finder.collections.candidates, vectors: vectors,
                 unusedEnds: UnusedEnds(
-                    vectors.used + finder.collections.texts.used, blocks.graph, scan.index, memory),
+                    vectors.used + finder.collections.texts.used, buffers: finder.streamBuffers, blocks.graph,
+                    scan.index,
+                    memory),
                 elementSizes: finder.elementSizes, storages: finder.storages,
                 texts: finder.collections.texts.waste(scan.index, memory, quotes: quotesTexts),
                 method: frozen.method,

@@ -18,6 +18,10 @@ struct RootFinder<Source: MemorySource> {
     var storages: Storages
     /// Of an element of vectors and deques that are variables, by address.
     private(set) var elementSizes: [UInt64: UInt64] = [:]
+    /// The blocks in which the standard streams keep what is read and written: bytes, and what was there before.
+    private(set) var streamBuffers: Set<UInt32> = []
+    /// `_IO_buf_base` of glibc's `struct _IO_FILE` (bits/types/struct_FILE.h).
+    private static var bufferOfStream: UInt64 { 56 }
     /// Bytes of mappings that were too large to be read through while the process waits.
     private(set) var unread: UInt64 = 0
     private static var largestMapping: UInt64 { 1 << 30 }
@@ -102,7 +106,7 @@ struct RootFinder<Source: MemorySource> {
             if let symbol, symbol == last {
                 roots[roots.count - 1].targets.append(block)
             } else {
-                if let symbol, let size = symbol.elementSize { elementSizes[symbol.start &+ bias] = size }
+                if let symbol { see(symbol, at: symbol.start &+ bias) }
                 roots.append(
                     HeapRoot(
                         kind: kind, symbol: symbol?.name ?? "", type: symbol?.type, module: module,
@@ -110,6 +114,15 @@ struct RootFinder<Source: MemorySource> {
                         targets: [block]))
             }
             last = symbol
+        }
+    }
+
+    private mutating func see(_ variable: Variable, at address: UInt64) {
+        if let size = variable.elementSize { elementSizes[address] = size }
+        if variable.name.hasPrefix("_IO_2_1_std"), let buffer = memory.word(address &+ Self.bufferOfStream),
+            let block = scan.index.block(startingAt: buffer)
+        {
+            streamBuffers.insert(block)
         }
     }
 

@@ -48,7 +48,8 @@ extension [FoundVector] {
     }
 }
 
-/// What freed memory has left behind in texts and in the room of vectors that no element takes: pointers that lead nowhere.
+/// What freed memory has left behind in texts, in the room of vectors that no element takes, and in the buffers of streams:
+/// pointers that lead nowhere.
 struct UnusedEnds {
     /// A block and one that it only seems to lead to, in order.
     private var edges: [UInt64] = []
@@ -65,9 +66,16 @@ struct UnusedEnds {
         var mayLead: Bool
     }
 
-    /// - Parameter used: of one block perhaps several times: the most counts.
-    init(_ used: consuming [Used], _ graph: HeapGraph, _ index: BlockIndex, _ memory: some MemorySource) {
+    /// - Parameters:
+    ///   - used: of one block perhaps several times: the most counts.
+    ///   - buffers: blocks of bytes, whatever else they look like.
+    init(
+        _ used: consuming [Used], buffers: Set<UInt32> = [], _ graph: HeapGraph, _ index: BlockIndex,
+        _ memory: some MemorySource
+    ) {
         blocks = NodeSet(nodeCount: graph.nodeCount)
+        used.removeAll { buffers.contains($0.block) }
+        used += buffers.map { Used(block: $0, bytes: 0, mayLead: true) }
         used.sort { ($0.block, $1.bytes) < ($1.block, $0.bytes) }
         var window = MemoryWindow(memory)
         var last: UInt32?

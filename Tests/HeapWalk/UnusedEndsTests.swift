@@ -82,6 +82,14 @@ import Testing
         #expect(targets(Self.heap([1, nil, 3]), used: 16, mayLead: false, roots: roots) == [1, 3])
     }
 
+    /// Bytes, though they look like a vector.
+    @Test func buffers() {
+        let heap = Self.heap([1, 2, 3])
+        let ends = UnusedEnds(
+            [.init(block: 0, bytes: 24, mayLead: true)], buffers: [0], heap.graph, heap.index, heap)
+        #expect(Array(ends.leftOut(of: heap.graph, HeapRoots([[0], [1], [3]])).targets(of: 0)) == [2])
+    }
+
     /// An element that is cut by the end belongs to it.
     @Test func theEndIsRoundedUp() {
         #expect(targets(Self.heap([1, 2, 3]), used: 17, roots: [[0], [2], [3]]) == [1, 2, 3])

@@ -62,7 +62,7 @@ struct ResolveTests {
         #expect(frames.map(\.last) == ["main program.cc:5", "main program.cc:6", "main program.cc:7"])
         let names =
             compiler == "g++"
-            ? ["lambda at program.cc:4:18 ", "lambda at program.cc:4:49 ", "Hash::operator() "]
+            ? ["lambda at program.cc:4:19 ", "lambda at program.cc:4:50 ", "Hash::operator() "]
             : ["main::$_0", "main::$_1", "(anonymous namespace)::Hash::operator()() const"]
         for (frame, name) in zip(frames, names) { #expect(frame.first?.hasPrefix("> \(name)") == true, "\(frame)") }
     }

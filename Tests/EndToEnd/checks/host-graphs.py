@@ -70,13 +70,13 @@ def sqlite():
         biggest = report["roots"][0]
         check(
             biggest["retainedBytes"] >= 0.9 * report["heap"]["bytes"],
-            f"sqlite3: {biggest['name'] or biggest['kind']} holds {biggest['retainedBytes'] / report['heap']['bytes']:.0%}")
+            f"sqlite3: the {biggest['name'] or biggest['kind']} holds {biggest['retainedBytes'] / report['heap']['bytes']:.0%}")
     shell.stdin.close()
     shell.wait(20)
 
 
 def python():
-    program = "cache = {n: [str(n)] * 3 for n in range(100000)}\nprint('ready', flush=True)\ninput()"
+    program = "cache = {n: [str(n)] * 3 for n in range(100000)}\nprint('ready', flush=True)\nimport sys; sys.stdin.read()"
     shell = subprocess.Popen(
         ["/usr/bin/python3", "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         env=dict(os.environ, PYTHONMALLOC="malloc"))
