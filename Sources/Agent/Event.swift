@@ -27,6 +27,8 @@ struct Event: Codable, Sendable, Equatable {
         var count: Double
         var entriesPerSecond: Double
         var bytesPerEntry: Double
+        /// The entries' size is not known: they are bytes.
+        var isInBytes: Bool
     }
 
     struct Rate: Codable, Sendable, Equatable {
@@ -66,7 +68,8 @@ extension Event {
             collection: situation.collection.map {
                 Collection(
                     title: $0.reading.title, kind: $0.reading.kind, count: $0.reading.count,
-                    entriesPerSecond: $0.entriesPerSecond, bytesPerEntry: $0.reading.bytesPerEntry)
+                    entriesPerSecond: $0.entriesPerSecond, bytesPerEntry: $0.reading.bytesPerEntry,
+                    isInBytes: HeapSurvey.Container.isInBytes($0.reading.kind))
             })
     }
 }

@@ -256,8 +256,9 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
             public enum Place: Sendable, Hashable, Comparable, Codable {
                 /// Index into `HeapSurvey.roots`.
                 case root(Int)
-                /// Objects of a type, or nodes of a collection of a kind.
-                case objects(String)
+                /// Objects of a type, or nodes of a collection of a kind, and whose these are alone: an index into
+                /// `HeapSurvey.roots`; -1 where several hold them, or one that is not in the list.
+                case objects(String, root: Int)
                 /// Several together, or a root that is not in the list.
                 case others
                 /// They are lost: no root leads to them.
@@ -289,8 +290,8 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
             var type = self
             type.name = newName(name)
             for index in holders.indices {
-                if case .objects(let name) = holders[index].place {
-                    type.holders[index].place = .objects(newName(name))
+                if case .objects(let name, let root) = holders[index].place {
+                    type.holders[index].place = .objects(newName(name), root: root)
                 }
             }
             return type

@@ -5,7 +5,7 @@ import HeapProfile
 struct TypeHolders {
     private enum Above: Hashable {
         case root(UInt32)
-        case objects(type: UInt32, CollectionLayout?)
+        case objects(type: UInt32, CollectionLayout?, holder: UInt32)
         case several
         case nothing
     }
@@ -20,13 +20,15 @@ struct TypeHolders {
     private var counts: [[Above: UInt64]]
 
     /// - Complexity: O(blocks); a look into a table only where a block hangs on something else than the last one of its type.
-    init(_ reading: HeapReading, _ tree: DominatorTree) {
+    ///
+    /// - Parameter holders: the root that alone holds each node, as `DominatorTree.holders` tells it.
+    init(_ reading: HeapReading, _ tree: DominatorTree, holders: ContiguousArray<UInt32>) {
         typeNames = reading.typeNames
         counts = Array(repeating: [:], count: typeNames.count)
         var runs = [Run](repeating: Run(), count: typeNames.count)
         for block in reading.types.indices {
             let type = Int(reading.types[block])
-            let above = Self.above(block, reading, tree)
+            let above = Self.above(block, reading, tree, holders)
             if runs[type].above != above {
                 counts[type][runs[type].above, default: 0] += runs[type].count
                 runs[type] = Run(above: above)
@@ -36,13 +38,18 @@ struct TypeHolders {
         for (type, run) in runs.enumerated() { counts[type][run.above, default: 0] += run.count }
     }
 
-    private static func above(_ block: Int, _ reading: HeapReading, _ tree: DominatorTree) -> Above {
+    private static func above(
+        _ block: Int, _ reading: HeapReading, _ tree: DominatorTree, _ holders: ContiguousArray<UInt32>
+    ) -> Above {
         let node = tree.dominators[block]
         // What only seems to lead into a collection is no longer in the graph, and no loss.
         if node == DominatorTree.unreachable { return reading.reached.contains(UInt32(block)) ? .several : .nothing }
         if node == tree.origin { return .several }
         if node >= tree.firstRoot { return .root(node) }
-        return .objects(type: UInt32(reading.types[Int(node)]), reading.collections.layout(node))
+        let holder = holders[Int(node)]
+        return .objects(
+            type: UInt32(reading.types[Int(node)]), reading.collections.layout(node),
+            holder: holder >= tree.firstRoot ? holder : DominatorTree.unreachable)
     }
 
     /// - Parameter places: index into the survey's roots of those that are listed, by node.
@@ -58,7 +65,8 @@ struct TypeHolders {
         case .nothing: .nothing
         case .several: .others
         case .root(let node): places[node].map { .root($0) } ?? .others
-        case .objects(let type, let layout): .objects(layout?.rawValue ?? typeNames[Int(type)])
+        case .objects(let type, let layout, let holder):
+            .objects(layout?.rawValue ?? typeNames[Int(type)], root: places[holder] ?? -1)
         }
     }
 }

@@ -40,9 +40,11 @@ public enum Inspection {
             SnapshotError(
                 .incomparable, "--since", "\(why): give an earlier snapshot of the same process, taken with --heap")
         }
-        guard old.pid == new.pid, old.host == new.host,
-            earlier.profile?.process.startTicks == later.profile?.process.startTicks
-        else { throw incomparable("it is of process \(old.pid) of \(old.name), not of process \(new.pid)") }
+        // Of a process that the probe was not in, or not yet, the start is not known.
+        let starts = Set([earlier, later].compactMap { $0.profile?.process.startTicks })
+        guard old.pid == new.pid, old.host == new.host, starts.count <= 1 else {
+            throw incomparable("the earlier one is of another process, \(old.name) \(old.pid)")
+        }
         guard new.capturedAt > old.capturedAt else { throw incomparable("it is not earlier") }
         guard let heap = earlier.heap, later.heap != nil else {
             throw incomparable("who holds the heap is not in both")

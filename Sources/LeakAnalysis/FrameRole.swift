@@ -34,9 +34,8 @@ extension FrameRole {
         Rule(.allocator, rustImplementationsOf: ["alloc::alloc::"]),
         Rule(.container, functions: containers),
         Rule(.container, rustImplementationsOf: ["alloc::", "core::", "std::", "hashbrown::"]),
-        // Inlined functions of Rust's library may have lost the names around their own.
-        Rule(.container) { _, frame in frame.file.map { $0.hasPrefix("/rustc/") && $0.contains("/library/") } ?? false
-        },
+        // Inlined functions of a library may have lost the names around their own.
+        Rule(.container) { _, frame in frame.file?.isOfALibrary ?? false },
         Rule(.allocator) { name, _ in name?.isAllocatorByItsWords ?? false },
         Rule(.container, modules: ["libstdc++", "libc++"]),
         Rule(.runtime, modules: runtimeModules),
@@ -100,5 +99,12 @@ private struct Rule: Sendable {
             guard let name, name.owner.hasPrefix("<") else { return false }
             return prefixes.contains { name.owner.dropFirst().hasPrefix($0) }
         }
+    }
+}
+
+extension String {
+    /// Path of a source of Rust's library, of libstdc++ (/usr/include/c++/12/bits) or of libc++ (include/c++/v1).
+    fileprivate var isOfALibrary: Bool {
+        hasPrefix("/rustc/") && contains("/library/") || contains("/include/c++/")
     }
 }

@@ -43,7 +43,7 @@ extension HeapSurvey {
     package func title(of place: TypeCount.Holder.Place) -> String {
         switch place {
         case .root(let index): roots.indices.contains(index) ? roots[index].title : "a variable"
-        case .objects(let type): type
+        case .objects(let type, let root): roots.indices.contains(root) ? "\(type) of \(roots[root].title)" : type
         case .others: "others, or several together"
         case .nothing: "nothing"
         }

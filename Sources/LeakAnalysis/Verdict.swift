@@ -96,8 +96,10 @@ extension Verdict {
             ?? holder.map { (name: $0.root.title, rate: $0.bytesPerSecond, how: "holds ever more") }
         guard let grown, grown.rate >= max(1024, growth.low / 10) else { return self }
         var verdict = self
+        let what = "\(grown.name) \(grown.how), by \(Figures.rate(grown.rate))."
+        // That is enough to judge.
+        verdict.summary = verdict.class == .unknown ? what : "\(summary) \(what)"
         if verdict.class == .unknown { verdict.class = .growth }
-        verdict.summary += " \(grown.name) \(grown.how), by \(Figures.rate(grown.rate))."
         return verdict
     }
 

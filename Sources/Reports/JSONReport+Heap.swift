@@ -141,6 +141,7 @@ extension RisingCollection {
         .object([
             "title": .string(title),
             "kind": .string(kind),
+            "isInBytes": .bool(HeapSurvey.Container.isInBytes(kind)),
             "count": .number(count),
             "entriesPerSecond": .number(entriesPerSecond),
             "low": .number(low),

@@ -22,7 +22,7 @@ extension TextReport {
             indent: 1, column: 1)
         for group in heap.rootGroups().prefix(Self.longest) where isMaterial(group.retainedBytes, heap) {
             page.write(group, in: heap)
-            page.writeWay(heap.way(fromRoot: group.members[0]).map(\.type))
+            page.writeWay(named(heap.way(fromRoot: group.members[0]).map(\.type)))
         }
         if heap.sharedBytes > 0 {
             page.split("by several together", Figures.bytes(Double(heap.sharedBytes)), indent: 2)
@@ -51,8 +51,10 @@ extension TextReport {
         for growth in report.holderGrowth.prefix(Self.longest) { write(growth, growth.root.title) }
         let inner = report.collectionGrowth.filter { $0.collection.owner != nil || $0.collection.root == nil }
         for growth in inner.prefix(Self.longest) {
-            write(growth, "\(growth.collection.container.kind) of \(growth.title)")
+            let kind = growth.collection.container.kind
+            write(growth, growth.title.hasPrefix("in ") ? "\(kind) \(growth.title)" : "\(kind) of \(growth.title)")
         }
+        writeRest(max(0, report.holderGrowth.count - Self.longest) + max(0, inner.count - Self.longest))
     }
 
     private mutating func write(_ growth: some HeldGrowth, _ title: String) {
@@ -82,6 +84,11 @@ extension TextReport {
             page.paragraph(
                 "", "\(collection.kind)\(entries), for \(Figures.duration(collection.seconds))", indent: 4, column: 1)
         }
+        writeRest(max(0, report.risingCollections.count - Self.longest))
+    }
+
+    private mutating func writeRest(_ count: Int) {
+        if count > 0 { page.split("and \(Figures.count(Double(count))) more: see --format json", "", indent: 2) }
     }
 
     private func isMaterial(_ bytes: UInt64, _ heap: HeapSurvey) -> Bool {
@@ -171,7 +178,8 @@ extension Page {
         let each = Double(collection.retainedBytes) / Double(max(1, collection.container.count))
         let text = collection.container.text
         let many = "\(Figures.count(Double(collection.instances))) × \(text) in all"
-        let details = [collection.instances == 1 ? text : many, "\(Figures.bytes(each)) an entry", collection.type]
+        let entry = collection.container.isInBytes ? nil : "\(Figures.bytes(each)) an entry"
+        let details = [collection.instances == 1 ? text : many, entry, collection.type]
         paragraph("", details.compactMap(\.self).joined(separator: ", "), indent: 4, column: 1)
     }
 
@@ -203,5 +211,13 @@ extension HeapSurvey.Root {
 }
 
 extension HeapSurvey.TypeCount {
-    fileprivate var isNamed: Bool { !(name.hasSuffix(" bytes") && name.dropLast(6).allSatisfy(\.isNumber)) }
+    fileprivate var isNamed: Bool { isNamedType(name) }
 }
+
+/// Not known by its size alone.
+private func isNamedType(_ name: String) -> Bool {
+    !(name.hasSuffix(" bytes") && name.dropLast(6).allSatisfy(\.isNumber))
+}
+
+/// Types on the way from a holder, where one of them has a name.
+func named(_ way: [String]) -> [String] { way.contains(where: isNamedType) ? way : [] }

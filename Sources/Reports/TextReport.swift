@@ -132,9 +132,8 @@ struct TextReport {
             detail(
                 index == 0 ? "held by" : "",
                 ["\(holder.name): \(Figures.percent(holder.share))", holder.root?.container?.text])
-            if index == 0, !holder.way.isEmpty {
-                detail("by way of", [Page.way(holder.way)])
-            }
+            let way = named(holder.way)
+            if index == 0, !way.isEmpty { detail("by way of", [Page.way(way)]) }
         }
     }
 

@@ -93,7 +93,8 @@ enum Format {
             id INTEGER PRIMARY KEY, name TEXT NOT NULL, count INTEGER NOT NULL, shallow_bytes INTEGER NOT NULL, \
             retained_bytes INTEGER NOT NULL
             """)
-    /// `HeapSurvey.TypeCount.holders`. `place` is an index into `root`, or -1: several, -2: none, -3: objects of `name`.
+    /// `HeapSurvey.TypeCount.holders`. `place` is an index into `root`, or -1: several, -2: none; with a `name`, of who
+    /// holds the objects of that type.
     static let typeHolder = Table(
         name: "type_holder",
         columns: """

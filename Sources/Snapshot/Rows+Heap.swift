@@ -188,18 +188,18 @@ extension HeapSurvey.TypeCount.Holder.Place {
         case .root(let index): index
         case .others: -1
         case .nothing: -2
-        case .objects: -3
+        case .objects(_, let root): root
         }
     }
 
-    fileprivate var typeName: String? { if case .objects(let name) = self { name } else { nil } }
+    fileprivate var typeName: String? { if case .objects(let name, _) = self { name } else { nil } }
 
     fileprivate init?(number: Int, typeName: String?, roots: Int) {
         switch (number, typeName) {
         case (0..<roots, nil): self = .root(number)
         case (-1, nil): self = .others
         case (-2, nil): self = .nothing
-        case (-3, let name?): self = .objects(name)
+        case (-1..<roots, let name?): self = .objects(name, root: number)
         default: return nil
         }
     }

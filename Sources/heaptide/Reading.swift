@@ -135,8 +135,7 @@ struct Analyze: ParsableCommand {
             question, in: heap, as: format == .json ? .json : .text, width: terminalWidth(),
             color: format == .text && color.isOn)
         guard let text else {
-            throw NothingFound(
-                "\(file) has nothing of this name or address: see `heaptide analyze \(file)` for what it has")
+            throw NothingFound("\(file) has \(question.whatIsMissing): see `heaptide analyze \(file)` for what it has")
         }
         write(text, to: STDOUT_FILENO)
     }
@@ -200,4 +199,16 @@ struct NothingFound: Error, CustomStringConvertible {
     let description: String
 
     init(_ description: String) { self.description = description }
+}
+
+extension HeapQuestion {
+    /// Why there may be no answer.
+    fileprivate var whatIsMissing: String {
+        switch self {
+        case .root: "no variable of this name that holds anything"
+        case .type:
+            "no type of this name (C++ classes without virtual functions and types of Rust are known by their size alone)"
+        case .object: "nothing of this address (of blocks, it has those that hold a thousandth of the heap)"
+        }
+    }
 }

@@ -19,7 +19,7 @@ struct WatchOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Run by /bin/sh on growth, snapshot and kill, with the event as JSON on standard input and in HEAPTIDE_EVENT, "
+            "Run by /bin/sh on growth, collection, snapshot and kill, with the event as JSON on standard input and in HEAPTIDE_EVENT, "
                 + "HEAPTIDE_PID, HEAPTIDE_NAME, HEAPTIDE_TEXT, HEAPTIDE_SNAPSHOT.", valueName: "COMMAND"))
     var onEvent: String?
 
@@ -38,7 +38,8 @@ struct WatchOptions: ParsableArguments {
     @Flag(
         help: ArgumentHelp(
             "Snapshots also say who holds the memory, read from a copy made by fork, or while the service stands still "
-                + "where there is no room for that. Besides one is taken at half the limit."))
+                + "where there is no room for that. Besides one is taken at half the limit, and large collections are counted "
+                + "while it runs, to tell those that only grow."))
     var heap = false
 
     @Flag(help: contentsHelp)

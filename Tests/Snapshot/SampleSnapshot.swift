@@ -58,7 +58,7 @@ private func sampleHeap() -> HeapSurvey {
         .init(
             name: "app::Event; DROP TABLE type", count: .max, shallowBytes: 900, retainedBytes: 9000,
             holders: [
-                .init(place: .objects("std::map, '"), count: .max), .init(place: .root(2), count: 3),
+                .init(place: .objects("std::map, '", root: 1), count: .max), .init(place: .root(2), count: 3),
                 .init(place: .others, count: 2), .init(place: .nothing, count: 1),
             ]), .init(name: "40 bytes", count: 1, shallowBytes: 40, retainedBytes: 40),
     ]
