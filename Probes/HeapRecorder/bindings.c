@@ -1,7 +1,8 @@
 /*
  * Calls of libc must reach libc. A program may define functions of the same names, `open` or `syscall`, of which the loader
  * makes everybody's: the probe's calls would be theirs, from within malloc. So the slots by which the probe and its private
- * libunwind call are led to libc's own definitions. Where nobody defines such names nothing is written.
+ * libunwind call are led to libc's own definitions, and those by which libunwind calls itself to its own. Where nobody else
+ * defines such names nothing is written.
  *
  * libunwind also opens a pipe at its first step, by which its local interface, not used here, checks addresses. The
  * numbers of a program's descriptors are its own business: that call is led nowhere. So is, while a rule is learnt, the
@@ -89,11 +90,17 @@ static void bind(const library *library, void *libc, uint64_t table, uint64_t si
     for (uint64_t i = 0; table && i < size / sizeof *relocations; i++) {
         uint64_t type = ELF64_R_TYPE(relocations[i].r_info);
         const ElfW(Sym) *symbol = &library->symbols[ELF64_R_SYM(relocations[i].r_info)];
-        if ((type != R_X86_64_JUMP_SLOT && type != R_X86_64_GLOB_DAT) || symbol->st_shndx != SHN_UNDEF
-            || ELF64_ST_TYPE(symbol->st_info) == STT_OBJECT)
+        if ((type != R_X86_64_JUMP_SLOT && type != R_X86_64_GLOB_DAT) || ELF64_ST_TYPE(symbol->st_info) == STT_OBJECT)
             continue;
         const char *name = library->names + symbol->st_name;
         void **slot = (void **)(library->map->l_addr + relocations[i].r_offset);
+        if (symbol->st_shndx != SHN_UNDEF) {
+            /* Its own function, for which the loader may have taken another library's of the same name. */
+            void *own = (void *)(library->map->l_addr + symbol->st_value);
+            if (!library->is_own && ELF64_ST_TYPE(symbol->st_info) == STT_FUNC && *slot != own)
+                set(library, slot, own);
+            continue;
+        }
         void *function = library->is_own ? NULL : harmless(name);
         if (!function && !is_allocator(name))
             function = dlsym(libc, name);

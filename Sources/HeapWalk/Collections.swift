@@ -34,11 +34,13 @@ struct Collections {
     private init() {}
 
     /// Of two that claim one block the first has it, and the other is none.
+    ///
+    /// - Parameter texts: blocks that are no nodes, whatever freed memory has left in them.
     init(
         _ candidates: [CollectionCandidate], _ index: BlockIndex, _ graph: HeapGraph,
-        _ firstWords: ContiguousArray<UInt64>, elementSizes: [UInt64: UInt64]
+        _ firstWords: ContiguousArray<UInt64>, elementSizes: [UInt64: UInt64], texts: Set<UInt32> = []
     ) {
-        var structure = CollectionStructure(index: index, graph: graph, firstWords: firstWords)
+        var structure = CollectionStructure(index: index, graph: graph, firstWords: firstWords, texts: texts)
         // A list that seems to begin in the midst of a tree's object must not take its nodes.
         for candidate in candidates.sorted(by: { $0.layout.wordCount > $1.layout.wordCount }) {
             guard let container = candidate.layout.container(candidate.words),
@@ -163,7 +165,10 @@ struct CollectionStructure {
     /// Blocks that may still be looked at, for all candidates together: whatever imitates collections costs no more.
     private var visitsLeft: Int
 
-    init(index: BlockIndex, graph: HeapGraph, firstWords: ContiguousArray<UInt64>) {
+    private let texts: Set<UInt32>
+
+    init(index: BlockIndex, graph: HeapGraph, firstWords: ContiguousArray<UInt64>, texts: Set<UInt32>) {
+        self.texts = texts
         self.index = index
         self.graph = graph
         self.firstWords = firstWords
@@ -301,7 +306,7 @@ struct CollectionStructure {
             if visitsLeft <= 0 { return nil }
             // Parents and children lead to each other. What freed memory left behind in the elements does not.
             for target in graph.targets(of: nodes[next])
-            where sizes.contains(index.blocks[Int(target)].size) && !known.contains(target)
+            where sizes.contains(index.blocks[Int(target)].size) && !known.contains(target) && !texts.contains(target)
                 && leads(target, to: nodes[next])
             {
                 known.insert(target)

@@ -32,7 +32,8 @@ struct HeapReading {
 
     /// With collections checked, and none of their nodes in anybody else's hands.
     consuming func contracted() -> HeapReading {
-        collections = Collections(candidates, index, graph, firstWords, elementSizes: elementSizes)
+        collections = Collections(
+            candidates, index, graph, firstWords, elementSizes: elementSizes, texts: unusedEnds.texts)
         firstWords = []  // a graph is there twice while it is filtered
         candidates = []
         collections.add(vectors, elementSizes: elementSizes, of: blocks.count)

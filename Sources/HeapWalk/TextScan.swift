@@ -24,6 +24,8 @@ struct TextScan {
     private static let mostTexts = 1 << 22
     private static let mostGroups = 1 << 19
     private static let mostListed = 8
+    /// What is there a few times may be anybody's secret.
+    private static let fewestQuoted: UInt64 = 16
     private static let coarsest: UInt64 = 0xffff
     /// libstdc++ keeps shorter ones in the object.
     private static let shortest: UInt64 = 16
@@ -91,7 +93,7 @@ struct TextScan {
         waste.largest = largest.map {
             .init(
                 count: $0.count, length: UInt64($0.text.length), owner: "",
-                start: quotes ? $0.text.beginning(index, memory) : nil)
+                start: quotes && $0.count >= Self.fewestQuoted ? $0.text.beginning(index, memory) : nil)
         }
         return TextWaste(texts: waste, examples: largest.map(\.text.block))
     }

@@ -55,6 +55,8 @@ struct UnusedEnds {
     private var edges: [UInt64] = []
     /// Those blocks: few have such an end, and each edge is asked about.
     private var blocks = NodeSet(nodeCount: 0)
+    /// Those of them that are texts, and so nothing else.
+    private(set) var texts: Set<UInt32> = []
 
     static let none = UnusedEnds()
     private init() {}
@@ -82,7 +84,9 @@ struct UnusedEnds {
         for part in used where part.block != last && !graph.targets(of: part.block).isEmpty {
             last = part.block
             let seeming = Self.seeming(part, index, memory, &window)
-            if !seeming.isEmpty { blocks.insert(part.block) }
+            if seeming.isEmpty { continue }
+            blocks.insert(part.block)
+            if !part.mayLead { texts.insert(part.block) }
             edges += seeming.map { Self.edge(part.block, $0) }.sorted()
         }
     }

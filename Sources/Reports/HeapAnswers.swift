@@ -43,6 +43,8 @@ extension Page {
 
     private mutating func write(_ type: HeapSurvey.TypeCount, in heap: HeapSurvey) {
         write(type)
+        let rest = type.count - min(type.count, type.holders.reduce(0) { $0 &+ $1.count })
+        defer { if rest > 0 { paragraph("", "\(Figures.count(Double(rest))) elsewhere", indent: 4, column: 1) } }
         for holder in type.holders {
             paragraph(
                 "", "\(Figures.count(Double(holder.count))) held by \(heap.title(of: holder.place))", indent: 4,

@@ -63,6 +63,7 @@ extension Rows {
 
     /// Of each list of a survey.
     private static let longest = 1000
+    private static let longestName = 1 << 16
 
     static func heap(_ db: Database) throws -> HeapSurvey {
         let header: HeapHeader = try document(db, Format.heap)
@@ -115,7 +116,7 @@ extension Rows {
         return try table(db, Format.typeHolder, "type, place, name, count", limit: most) { columns in
             let type: Int = try columns.integer(1)
             let name = try columns.optionalText(3)
-            guard (0..<types).contains(type),
+            guard (0..<types).contains(type), (name?.utf8.count ?? 0) <= longestName,
                 let place = HeapSurvey.TypeCount.Holder.Place(
                     number: try columns.integer(2), typeName: name, roots: roots)
             else { throw Damage(what: "type_holder") }

@@ -4,7 +4,8 @@ import Logging
 
 /// Of `--contents`.
 let contentsHelp = ArgumentHelp(
-    "With --heap: also store how texts begin that are there many times. Without it a snapshot holds no byte of them.")
+    "With --heap: also store how texts begin that are there 16 times or more. Without it a snapshot holds no byte of them."
+)
 
 /// Options that `run` and `agent` share.
 struct WatchOptions: ParsableArguments {

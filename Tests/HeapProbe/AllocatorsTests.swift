@@ -265,6 +265,26 @@ import Testing
         #expect(!profile.sampling.hasUnwinder && profile.blocks(ofSize: 7841).live == 10)
     }
 
+    /// libunwind calls itself, whatever of its names the program defines; also where there is no table for the code.
+    @Test func libunwindsNamesMayBeTheProgramsAsWell() throws {
+        let probed = try Probed(
+            """
+            #include <stdio.h>
+            #include <stdlib.h>
+            int _Ux86_64_is_signal_frame(void *cursor) { abort(); }
+            int _Ux86_64_get_reg(void *cursor, int number, void *value) { abort(); }
+            __asm__(".text; bare: sub $24, %rsp; mov $7841, %edi; call malloc; add $24, %rsp; ret");
+            void *bare(void);
+            int main(void) {
+                for (int i = 0; i < 10; i++) bare();
+                puts("fine");
+            }
+            """, flags: ["-rdynamic"])
+        #expect(try probed.run().output == "fine\n")
+        let profile = try #require(try probed.profiles().last)
+        #expect(profile.sampling.hasUnwinder && profile.blocks(ofSize: 7841).live == 10)
+    }
+
     /// What a look-up of the probe's could not find is no error of the program's.
     @Test func noErrorOfTheLoaderIsLeftBehind() throws {
         let probed = try Probed(

@@ -80,6 +80,11 @@ import Testing
         let roots: [[UInt32]] = [[0], [1], [3]]
         #expect(targets(Self.heap([nil, nil, 3]), used: 16, mayLead: false, roots: roots) == [])
         #expect(targets(Self.heap([1, nil, 3]), used: 16, mayLead: false, roots: roots) == [1, 3])
+        for (elements, texts) in [([nil, nil, 3], [0]), ([1, nil, 3], [])] as [([UInt32?], Set<UInt32>)] {
+            let heap = Self.heap(elements)
+            let ends = UnusedEnds([.init(block: 0, bytes: 16, mayLead: false)], heap.graph, heap.index, heap)
+            #expect(ends.texts == texts)
+        }
     }
 
     /// Bytes, though they look like a vector.
