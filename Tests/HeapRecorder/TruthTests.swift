@@ -59,7 +59,9 @@ extension RecorderTests {
             for site in sites where site.samples >= 1000 { #expect(site.error < 0.035 * site.bytes) }
             let deviations = sites.map { ($0.bytes - Double(blocks * 64)) / $0.error }
             let meanSquare = deviations.reduce(0) { $0 + $1 * $1 } / 20
-            #expect((0.3...2.1).contains(meanSquare))
+            // Which samples are drawn depends on the pace, and that on the time: of 20 normal deviates, the mean square is
+            // outside of this once in a million runs (chi-squared).
+            #expect((0.11...3.2).contains(meanSquare))
         }
 
         /// 50 million blocks of 64 bytes that all live: the table stays bounded, the estimate right, the rest counted.
