@@ -61,7 +61,7 @@ extension HeapSurvey {
         }
         findHolders(of: objects, tree, places)
         findOwners(of: objects, reading, SharedOwners(reading.graph, roots: roots, tree, holders: holders), places)
-        types = Self.types(reading, sizes, weights.bytes, tree, holders, places)
+        types = Self.types(reading, sizes, weights.bytes, tree, consume holders, places)
         texts = Self.texts(reading)
         leaks = Self.leaks(reading, sizes)
     }
@@ -171,8 +171,10 @@ extension HeapSurvey {
 
     private static func types(
         _ reading: HeapReading, _ sizes: SizeList, _ retained: ContiguousArray<UInt64>,
-        _ tree: DominatorTree, _ holding: ContiguousArray<UInt32>, _ places: [UInt32: Int]
+        _ tree: DominatorTree, _ holding: consuming ContiguousArray<UInt32>, _ places: [UInt32: Int]
     ) -> [TypeCount] {
+        // First, since the walk through the types needs their room.
+        let holders = TypeHolders(reading, tree, holders: consume holding)
         var counts = reading.typeNames.map { TypeCount(name: $0, count: 0, shallowBytes: 0, retainedBytes: 0) }
         for block in reading.types.indices {
             let type = Int(reading.types[block])
@@ -188,7 +190,6 @@ extension HeapSurvey {
                 if above[type] == 0 { counts[type].retainedBytes += retained[Int(block)] }
                 above[type] += 1
             }, leave: { above[Int(reading.types[Int($0)])] -= 1 })
-        let holders = TypeHolders(reading, tree, holders: holding)
         let listed = counts.indices.filter { counts[$0].count > 0 }
         return largest(listed) { max(counts[$0].retainedBytes, counts[$0].shallowBytes) }.map { type in
             var count = counts[type]

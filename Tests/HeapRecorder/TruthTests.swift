@@ -60,7 +60,7 @@ extension RecorderTests {
             let deviations = sites.map { ($0.bytes - Double(blocks * 64)) / $0.error }
             let meanSquare = deviations.reduce(0) { $0 + $1 * $1 } / 20
             // Which samples are drawn depends on the pace, and that on the time: of 20 normal deviates, the mean square is
-            // outside of this once in a million runs (chi-squared).
+            // outside of this twice in a million runs (chi-squared).
             #expect((0.11...3.2).contains(meanSquare))
         }
 
