@@ -188,8 +188,11 @@ bool hr_rule_learning_load(void)
     void *library = NULL;
     for (size_t i = 0; i < sizeof places / sizeof *places && !library; i++) {
         /* One that is there already is the program's, with locks that its threads hold. */
-        if (dlopen(places[i], RTLD_LAZY | RTLD_NOLOAD))
+        void *known = dlopen(places[i], RTLD_LAZY | RTLD_NOLOAD);
+        if (known) {
+            dlclose(known);
             return false;
+        }
         library = dlopen(places[i], RTLD_LOCAL | RTLD_NOW);
     }
     if (!library)

@@ -94,6 +94,7 @@ bool hr_was_left(const hr_caller *caller)
         give_back(hr_workspace_held);
     hr_self.sample_at = 0;
     hr_self.inside = 0;
+    hr_self.learning = false;
     return true;
 }
 

@@ -36,20 +36,23 @@ extension Page {
         guard !elements.isEmpty else { return }
         heading(title)
         for element in elements.prefix(Self.longest) { write(&self, element) }
-        if elements.count > Self.longest {
-            split("and \(Figures.count(Double(elements.count - Self.longest))) more", "", indent: 2)
-        }
+        writeRest(elements.count - Self.longest)
+    }
+
+    /// How many entries of a list are not told.
+    mutating func writeRest(_ count: Int, hint: String = "") {
+        if count > 0 { split("and \(Figures.count(Double(count))) more\(hint)", "", indent: 2) }
     }
 
     private mutating func write(_ type: HeapSurvey.TypeCount, in heap: HeapSurvey) {
         write(type)
-        let rest = type.count - min(type.count, type.holders.reduce(0) { $0 &+ $1.count })
-        defer { if rest > 0 { paragraph("", "\(Figures.count(Double(rest))) elsewhere", indent: 4, column: 1) } }
         for holder in type.holders {
             paragraph(
                 "", "\(Figures.count(Double(holder.count))) held by \(heap.title(of: holder.place))", indent: 4,
                 column: 1)
         }
+        let rest = type.count - min(type.count, type.holders.reduce(0) { $0 &+ $1.count })
+        if rest > 0 { paragraph("", "\(Figures.count(Double(rest))) elsewhere", indent: 4, column: 1) }
     }
 
     private mutating func write(_ path: HeapAnswer.Path, in heap: HeapSurvey) {

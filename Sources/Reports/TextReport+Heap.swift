@@ -54,7 +54,8 @@ extension TextReport {
             let kind = growth.collection.container.kind
             write(growth, growth.title.hasPrefix("in ") ? "\(kind) \(growth.title)" : "\(kind) of \(growth.title)")
         }
-        writeRest(max(0, report.holderGrowth.count - Self.longest) + max(0, inner.count - Self.longest))
+        let rest = max(0, report.holderGrowth.count - Self.longest) + max(0, inner.count - Self.longest)
+        page.writeRest(rest, hint: Self.wholeList)
     }
 
     private mutating func write(_ growth: some HeldGrowth, _ title: String) {
@@ -84,12 +85,10 @@ extension TextReport {
             page.paragraph(
                 "", "\(collection.kind)\(entries), for \(Figures.duration(collection.seconds))", indent: 4, column: 1)
         }
-        writeRest(max(0, report.risingCollections.count - Self.longest))
+        page.writeRest(report.risingCollections.count - Self.longest, hint: Self.wholeList)
     }
 
-    private mutating func writeRest(_ count: Int) {
-        if count > 0 { page.split("and \(Figures.count(Double(count))) more: see --format json", "", indent: 2) }
-    }
+    private static let wholeList = ": see --format json"
 
     private func isMaterial(_ bytes: UInt64, _ heap: HeapSurvey) -> Bool {
         Double(bytes) >= Double(heap.bytes) * Self.smallestShare

@@ -1,7 +1,7 @@
 /// How a count grows to which entries are added all the time, as far as it is certain: in a line, by a hundred at least
-/// and by a hundredth of what there is, for two minutes or half of the time. Nil for all other series; a count that falls back time and again has troughs
-/// that do not rise. What goes up and down by chance is sure to look like a line once in a while, but never gets far on
-/// its way: half of it must have been the rise (Kaufman's efficiency ratio).
+/// and by a hundredth of what there is, for two minutes or half of the time. Nil for all other series; a count that falls
+/// back time and again has troughs that do not rise. What goes up and down by chance is sure to look like a line once in a
+/// while, but never gets far on its way: half of it must have been the rise (Kaufman's efficiency ratio).
 ///
 /// - Complexity: that of `estimateGrowth`.
 public func risingCount(_ points: [Point]) -> Growth? {

@@ -20,8 +20,9 @@ struct WatchOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Run by /bin/sh on growth, collection, snapshot and kill, with the event as JSON on standard input and in HEAPTIDE_EVENT, "
-                + "HEAPTIDE_PID, HEAPTIDE_NAME, HEAPTIDE_TEXT, HEAPTIDE_SNAPSHOT.", valueName: "COMMAND"))
+            "Run by /bin/sh on growth, collection, snapshot and kill, with the event as JSON on standard input and in "
+                + "HEAPTIDE_EVENT, HEAPTIDE_PID, HEAPTIDE_NAME, HEAPTIDE_TEXT, HEAPTIDE_SNAPSHOT.", valueName: "COMMAND"
+        ))
     var onEvent: String?
 
     @Option(help: ArgumentHelp("Post each event to this URL as JSON.", valueName: "URL"))

@@ -36,6 +36,21 @@ import TimeSeries
         #expect(rising == 0)
     }
 
+    /// A walk by chance gets somewhere once in a hundred times; in a line it goes once in ten.
+    @Test func aWalkDoesNotRise() {
+        var rising = 0
+        for seed in 1...4000 as ClosedRange<UInt64> {
+            var random = SplitMix64(seed: seed)
+            var value = 50_000.0
+            let points = Self.series(32) { _ in
+                value += 1000 * Double(Int.random(in: -3...3, using: &random))
+                return value
+            }
+            if risingCount(points) != nil { rising += 1 }
+        }
+        #expect(rising < 80)
+    }
+
     /// Tides whose period is nearly a multiple of the time between counts: the lowest counts drift.
     @Test func tidesDoNotRise() {
         var rising = 0
