@@ -178,6 +178,8 @@ static void *map_file(const char *path, uint64_t size)
     if (!reserve(fd, size) || (memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) == MAP_FAILED) {
         error = errno;
         unlink(path);
+    } else {
+        madvise(memory, size, MADV_RANDOM); /* else a first touch brings 128 KiB in: a millisecond for a short process */
     }
     close(fd);
     errno = error;
@@ -207,6 +209,17 @@ static const char *reason(int error)
     }
 }
 
+/* Each region ends at a quarter of the next one's end. */
+static void divide(hr_ledger *ledger)
+{
+    uint64_t first = 0;
+    for (uint32_t i = 0; i < HR_REGIONS; i++) {
+        uint64_t end = ledger->buckets >> 2 * (HR_REGIONS - 1 - i);
+        ledger->regions[i] = (hr_region){.first = first, .buckets = end - first};
+        first = end;
+    }
+}
+
 static void point_to_sections(hr_ledger *ledger, uint8_t *base)
 {
     hl_header *h = ledger->header;
@@ -222,6 +235,8 @@ static void point_to_sections(hr_ledger *ledger, uint8_t *base)
     ledger->samples = (hl_sample *)(base + h->samples_offset);
     ledger->buckets = h->samples_capacity / HL_BUCKET;
     ledger->start = h->start_monotonic_ns;
+    ledger->has_grown = true;
+    divide(ledger);
 }
 
 static bool make_ledger(hr_ledger *next, uint64_t size, int parent)

@@ -76,6 +76,7 @@ static void publish(uint32_t number, uint64_t hash, const uint64_t *frames, uint
     if (flags & HL_SITE_CUT)
         HR_ADD(header->stacks_cut, 1);
     __atomic_store_n(&site->state, HL_READY, __ATOMIC_RELEASE);
+    HR_STORE(hr_ledger_now.has_grown, true);
 }
 
 /* A place in the index, and what stands there. */

@@ -1,6 +1,9 @@
+import CHeapLedger
+import Foundation
 import HeapLedger
 import HeapProfile
 import HeapRecorder
+import TestSupport
 import Testing
 
 extension RecorderTests {
@@ -31,6 +34,41 @@ extension RecorderTests {
             let sigma = Double(blocks) * (pow2(profile.sampling.thinnings) / Double(blocks)).squareRoot()
             #expect(profile.samples.isEmpty)
             #expect(abs(freed - Double(blocks)) < 4 * sigma)
+        }
+
+        /// Against a dictionary, at all fillings up to where the table is thinned.
+        @Test(arguments: [10, 300, 1000, 6000]) func everySampleIsFoundWhereverItLives(most: Int) throws {
+            let recording = Recording()
+            var random = SplitMix64(seed: UInt64(most))
+            var sizes: [UInt: UInt64] = [:]
+            for size in 1...40_000 {
+                let address = 0x10_0000 + UInt(random.next() % UInt64(2 * most)) * 48
+                if let known = sizes.removeValue(forKey: address) {
+                    let taken = hr_take(UnsafeRawPointer(bitPattern: address))
+                    #expect(taken.found && taken.sample.size == known)
+                    #expect(!hr_take(UnsafeRawPointer(bitPattern: address)).found)
+                } else {
+                    recording.record(address, size: size, stack: [1])
+                    sizes[address] = UInt64(size)
+                }
+            }
+            let profile = try recording.profile()
+            #expect(profile.sampling.thinnings == 0 && profile.sampling.samplesDropped == 0)
+            #expect(profile.samples.map(\.size).sorted() == sizes.values.sorted())
+        }
+
+        /// So that they stay in the caches: the rest of the table is never written to.
+        @Test func fewSamplesUseLittleOfTheTable() throws {
+            let recording = Recording()
+            for i in 0..<20_000 {
+                recording.record(0x10_0000 + UInt(i) * 4096, size: 1, stack: [1])
+                if i >= 100 { recording.free(0x10_0000 + UInt(i - 100) * 4096) }
+            }
+            let bytes = try Data(contentsOf: URL(filePath: recording.path))
+            let header = bytes.withUnsafeBytes { $0.loadUnaligned(as: hl_header.self) }
+            let used = Int(header.samples_offset) + Int(header.samples_capacity) / 64 * MemoryLayout<hl_sample>.stride
+            #expect(bytes[Int(header.samples_offset)..<used].contains { $0 != 0 })
+            #expect(bytes[used...].allSatisfy { $0 == 0 })
         }
 
         @Test func stacksWithoutRoomAreBookedTogetherAndCounted() throws {

@@ -10,6 +10,15 @@
 #define HR_MODULES 512u
 #define HR_NAMES UINT64_C(65536) /* bytes */
 
+/* A part of the table of samples. */
+#define HR_REGIONS 4u
+typedef struct hr_region {
+    uint64_t first, buckets;
+    uint64_t live; /* samples in it */
+} hr_region;
+
+#define HR_SECTIONS 5u /* of the ledger: ledger_settle.c */
+
 /* The ledger being written. Set once per ledger, before recording begins. Its own capacities count: somebody else may write
  * into the file. */
 typedef struct hr_ledger {
@@ -22,15 +31,18 @@ typedef struct hr_ledger {
     hl_sample *samples;
     uint64_t buckets;  /* of keys and samples */
     uint64_t start;    /* nanoseconds of CLOCK_MONOTONIC */
+    hr_region regions[HR_REGIONS] __attribute__((aligned(64))); /* written to */
 
-    uint64_t serial;   /* grows with each ledger of this process */
+    uint64_t serial __attribute__((aligned(64))); /* grows with each ledger of this process */
     uint64_t sites_capacity;
     uint64_t *frames;
     uint64_t frames_capacity;
     hl_module *modules;
     char *names;
     uint64_t mapped;   /* bytes mapped */
-    uint64_t settled;  /* bytes of them that were faulted in */
+    uint64_t buckets_used; /* the first so many */
+    uint64_t settled[HR_SECTIONS]; /* bytes of each section that were faulted in */
+    bool has_grown;    /* since it was last seen to be settled */
     int pid;           /* the process that made it */
     char path[4096];
 } hr_ledger;
@@ -80,7 +92,7 @@ static inline uint64_t hr_now(void) { return hr_time(hr_clock()); }
 bool hr_ledger_open(void);
 void hr_ledger_unmap(void);
 uint64_t hr_pid_namespace(void);
-/* ledger_settle.c: makes writing to it cheap, piece by piece as samples come. True: did a piece. */
+/* ledger_settle.c: makes writing to what is used of it cheap, piece by piece as samples come. True: did a piece. */
 bool hr_ledger_settle(uint64_t now);
 /* ledger_folder.c: removes what ended processes left, where there is much of it. */
 void hr_folder_sweep(const char *path);

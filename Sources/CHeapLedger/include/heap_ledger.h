@@ -47,7 +47,7 @@
 #define HL_HEADER_SIZE 4096u
 #define HL_ALIGNMENT 64u
 #define HL_MAX_DEPTH 256u        /* frames kept of one stack */
-#define HL_BUCKET 32u            /* a sample lives in the bucket its address hashes to: slots b*32 … b*32+31 */
+#define HL_BUCKET 32u            /* slots of a bucket, of which a sample's address hashes to some: b*32 … b*32+31 */
 #define HL_LIFETIME_BUCKETS 32u
 #define HL_COST_BUCKETS 20u
 #define HL_HISTORY 32u           /* checkpoints of a site's live bytes */
