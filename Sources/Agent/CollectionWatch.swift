@@ -7,11 +7,21 @@ struct CollectionWatch {
     private var found: [FoundCollection]
     let pid: Int32
     private var next = 0.0
+    /// Of samples, for the next reading, by title.
+    private var corrections: [String: Double] = [:]
     private static let period = 5.0
 
-    init(_ found: [FoundCollection], of pid: Int32) {
+    /// In place of `old`, whose samples are counted once more: what they are off by is known now.
+    init(_ found: [FoundCollection], of pid: Int32, after old: CollectionWatch?) {
         self.found = found
         self.pid = pid
+        guard var old, old.pid == pid, var counter = CollectionCounter(pid) else { return }
+        let before = Dictionary(old.counts(&counter).map { ($0.title, $0.count) }) { first, _ in first }
+        for reading in counts(&counter) where reading.address == 0 {
+            corrections[reading.title] = before[reading.title].map {
+                $0 > 0 && reading.count > 0 ? reading.count / $0 : 1
+            }
+        }
     }
 
     /// Nil where it is not time yet. What can no longer be counted is left out; of a sample for good, with its entries:
@@ -20,7 +30,12 @@ struct CollectionWatch {
         guard now >= next else { return nil }
         next = now + Self.period
         guard var counter = CollectionCounter(pid) else { return [] }
-        return found.indices.compactMap { index in
+        defer { corrections = [:] }
+        return counts(&counter)
+    }
+
+    private mutating func counts(_ counter: inout CollectionCounter) -> [CollectionReading] {
+        found.indices.compactMap { index in
             let collection = found[index]
             func count(_ address: UInt64) -> UInt64? {
                 counter.count(
@@ -35,8 +50,9 @@ struct CollectionWatch {
             guard let first = collection.addresses.first, !entries.isEmpty else { return nil }
             return CollectionReading(
                 title: collection.title, kind: collection.kind, address: collection.isSample ? 0 : first,
-                bytesPerEntry: collection.bytesPerEntry, count: entries.reduce(0) { $0 + Double($1) } * collection.scale
-            )
+                bytesPerEntry: collection.bytesPerEntry,
+                count: entries.reduce(0) { $0 + Double($1) } * collection.scale,
+                correction: collection.isSample ? corrections[collection.title] ?? 1 : 1)
         }
     }
 }

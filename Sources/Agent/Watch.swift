@@ -91,7 +91,9 @@ final class Watch {
     }
 
     /// From now on these are counted.
-    func count(_ found: [FoundCollection], of pid: Int32) { collections = CollectionWatch(found, of: pid) }
+    func count(_ found: [FoundCollection], of pid: Int32) {
+        collections = CollectionWatch(found, of: pid, after: collections)
+    }
 
     /// Since the clock of the history.
     var collectionCounts: [CollectionCounts] {

@@ -10,13 +10,18 @@ public struct CollectionReading: Sendable, Hashable {
     /// What it retained for each entry when it was found.
     public var bytesPerEntry: Double
     public var count: Double
+    /// Of a sample that another one has just taken the place of: `count`, to what the last one counts now.
+    public var correction: Double
 
-    public init(title: String, kind: String, address: UInt64, bytesPerEntry: Double, count: Double) {
+    public init(
+        title: String, kind: String, address: UInt64, bytesPerEntry: Double, count: Double, correction: Double = 1
+    ) {
         self.title = title
         self.kind = kind
         self.address = address
         self.bytesPerEntry = bytesPerEntry
         self.count = count
+        self.correction = correction
     }
 }
 
@@ -37,6 +42,8 @@ struct CollectionTrends: Sendable {
     private struct Trend {
         var reading: CollectionReading
         var counts = TroughSeries(capacity: 64)
+        /// When a sample was drawn that stands for all of its kind: as time goes by it does so less and less.
+        var drawn: Double
         /// For how long it had risen when it was first seen to, as long as it has risen ever since.
         var risenSince: Double?
     }
@@ -53,7 +60,11 @@ struct CollectionTrends: Sendable {
         var next: [Key: Trend] = [:]
         for reading in readings where reading.count.isFinite {
             let key = Key(title: reading.title, address: reading.address)
-            var trend = trends[key] ?? Trend(reading: reading)
+            var trend = trends[key] ?? Trend(reading: reading, drawn: now)
+            if reading.correction != 1 {
+                trend.counts.correct(since: trend.drawn, until: now, by: reading.correction)
+                trend.drawn = now
+            }
             trend.reading = reading
             trend.counts.add(Point(time: now, value: reading.count))
             next[key] = trend

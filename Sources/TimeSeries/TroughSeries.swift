@@ -30,6 +30,15 @@ public struct TroughSeries: Sendable, Equatable, Codable {
         points[points.count - 1] = Point(time: max(point.time, last.time), value: point.value)
     }
 
+    /// It has turned out that the series is off by `factor` at `end`, and was right at `start`: the points between are
+    /// corrected by what leads in a line from the one to the other. Nothing is where that cannot be.
+    public mutating func correct(since start: Double, until end: Double, by factor: Double) {
+        guard factor > 0, factor.isFinite, end > start else { return }
+        for i in points.indices where points[i].time > start {
+            points[i].value *= 1 + (factor - 1) * min(1, (points[i].time - start) / (end - start))
+        }
+    }
+
     /// Windows start at multiples of their length, so that two neighbours make one of double length exactly.
     private func index(of point: Point) -> Double { (point.time / window).rounded(.down) }
 

@@ -39,6 +39,30 @@ import TimeSeries
         #expect(times[0] >= 120 && times[0] <= 240, "\(times)")
     }
 
+    /// Of many alike a sample is counted, and drawn anew now and then. What the old one was off by is no step in the series,
+    /// whether it rose by an eighth too much each time, or knew nothing of those that came, which were all the growth.
+    @Test(arguments: [false, true]) func aSampleIsDrawnAnew(knowsNoneThatCame: Bool) throws {
+        var simulation = Simulation(Self.policy)
+        let truth = { (time: Double) in 10_000 + 100 * time }
+        var drawn = 0.0
+        for time in stride(from: 0.0, through: 300, by: 5) {
+            simulation.run(until: time, limit: 4096 * mebibyte) { _ in 100 * mebibyte }
+            let old = knowsNoneThatCame ? truth(drawn) : truth(time) * (1 + (time - drawn) / 480)
+            let isDrawn = time > drawn && time.truncatingRemainder(dividingBy: 60) == 0
+            drawn = isDrawn ? time : drawn
+            var reading = Self.reading("events", isDrawn ? truth(time) : old)
+            reading.address = 0
+            reading.correction = isDrawn ? truth(time) / old : 1
+            simulation.step(.counted([reading]))
+        }
+        let points = try #require(simulation.core.countedCollections.first?.points)
+        #expect(points.allSatisfy { abs($0.value / truth($0.time) - 1) < 0.01 }, "\(points)")
+        #expect(abs(try #require(risingCount(points)).perSecond - 100) < 2)
+        let told = simulation.log.count { if case .notify(.collection, _, _) = $0.effect { true } else { false } }
+        // Until the next sample nobody sees what came after the last one was drawn.
+        #expect(told == (knowsNoneThatCame ? 0 : 1))
+    }
+
     @Test func tidesFillingCachesAndTablesAreNot() {
         let told = Self.told(
             for: 3600,

@@ -40,6 +40,17 @@ import TimeSeries
         #expect(series.points == [Point(time: 100, value: 3)])
     }
 
+    @Test func aCorrectionLeadsFromTheOneMomentToTheOther() {
+        var series = TroughSeries()
+        for time in stride(from: 0.0, through: 50, by: 10) { series.add(Point(time: time, value: 100)) }
+        for (start, end, factor) in [(10.0, 40.0, .nan), (10, 10, 2), (40, 10, 2), (10, 40, -1), (10, 40, 0)] {
+            series.correct(since: start, until: end, by: factor)
+        }
+        #expect(series.points.map(\.value) == [100, 100, 100, 100, 100, 100])
+        series.correct(since: 10, until: 40, by: 1.6)
+        #expect(series.points.map(\.value) == [100, 100, 120, 140, 160, 160])
+    }
+
     @Test func badNumbersAreIgnored() {
         var series = TroughSeries(window: .nan, capacity: -5)
         for value in [Double.nan, .infinity, -.infinity, 1e300] {
