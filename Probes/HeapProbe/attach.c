@@ -67,13 +67,13 @@ static void look_for_loads(bool may_look_up)
 {
     int error = errno;
     if (__atomic_load_n(&hp_life, __ATOMIC_ACQUIRE) == HP_ATTACHED && getpid() == attached_pid) {
-        uint64_t loads = hp_loads();
+        uint64_t loads = hr_loads();
         if (__atomic_exchange_n(&known_loads, loads, __ATOMIC_RELAXED) != loads)
             __atomic_store_n(&looks_left, 3, __ATOMIC_RELAXED); /* one may be loading still, and cannot be led yet */
-        if (__atomic_load_n(&looks_left, __ATOMIC_RELAXED) > 0) {
-            __atomic_fetch_sub(&looks_left, 1, __ATOMIC_RELAXED);
+        uint32_t left = __atomic_load_n(&looks_left, __ATOMIC_RELAXED);
+        if (left
+            && __atomic_compare_exchange_n(&looks_left, &left, left - 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
             redirect_all(may_look_up);
-        }
     }
     errno = error;
 }
@@ -236,7 +236,7 @@ static uint32_t attach(hp_request *request)
         return HP_BUSY;
     hr_close(); /* a former life's ledger */
     attached_pid = getpid();
-    known_loads = hp_loads();
+    known_loads = hr_loads();
     looks_left = 3;
     hp_configure(request->place, request->interval, request->ledger_size);
     /* Before any slot leads here: the program's threads do not wait for a ledger that one of them makes, and what they

@@ -151,17 +151,3 @@ bool hp_is_preloaded(void)
     dl_iterate_phdr(find_first, &is_preloaded);
     return is_preloaded;
 }
-
-static int count_loads(struct dl_phdr_info *info, size_t size, void *context)
-{
-    (void)size;
-    *(uint64_t *)context = info->dlpi_adds;
-    return 1;
-}
-
-uint64_t hp_loads(void)
-{
-    uint64_t loads = 0;
-    dl_iterate_phdr(count_loads, &loads);
-    return loads;
-}

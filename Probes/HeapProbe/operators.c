@@ -74,7 +74,7 @@ static void find_late(void)
     static uint64_t tried;
     if (calls++ != 0 || !hr_loader_try_enter())
         return;
-    uint64_t loads = hp_loads();
+    uint64_t loads = hr_loads();
     if (__atomic_load_n(&tried, __ATOMIC_ACQUIRE) != loads) {
         find_all();
         __atomic_store_n(&tried, loads, __ATOMIC_RELEASE);

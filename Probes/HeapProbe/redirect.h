@@ -41,9 +41,6 @@ bool hp_is_preloaded(void);
 uint64_t hp_redirect(const hp_entry *entries, size_t count);
 uint64_t hp_restore(const hp_entry *entries, size_t count);
 
-/* How many modules were ever loaded. */
-uint64_t hp_loads(void);
-
 /* interpose.c and operators.c: what the probe has in place of what, what frees (or may) and what only allocates. */
 extern const hp_entry hp_c_frees[], hp_c_allocations[], hp_operator_deletes[], hp_operator_news[];
 extern const size_t hp_c_free_count, hp_c_allocation_count, hp_operator_delete_count, hp_operator_new_count;

@@ -40,7 +40,8 @@ typedef struct context {
     uint64_t parent, resume;
 } context;
 
-/* A task's contexts lie close together, so that one question mostly serves for the whole chain. What lies there is a context only if its second word is the first instruction of a function. */
+/* A task's contexts lie close together, so that one question mostly serves for the whole chain. What lies there is a context
+ * only if its second word is the first instruction of a function. */
 static bool read_context(uint64_t address, context *context, uint64_t *known_page)
 {
     if ((address & 7) || !hr_page_is_readable(address, known_page)

@@ -20,7 +20,6 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-#define PAGE ((uintptr_t)4096)
 
 static int no_pipe(int ends[2], int flags)
 {
@@ -47,7 +46,7 @@ static void *harmless(const char *name)
 static void protect(uintptr_t page, int access)
 {
     long result = SYS_mprotect;
-    __asm__ volatile("syscall" : "+a"(result) : "D"(page), "S"(PAGE), "d"((long)access) : "rcx", "r11", "memory");
+    __asm__ volatile("syscall" : "+a"(result) : "D"(page), "S"(HR_PAGE), "d"((long)access) : "rcx", "r11", "memory");
 }
 
 typedef struct library {
@@ -67,7 +66,7 @@ static uint64_t entry_of(const struct link_map *map, ElfW(Sxword) tag)
 
 static void set(const library *library, void **slot, void *function)
 {
-    uintptr_t page = (uintptr_t)slot & ~(PAGE - 1);
+    uintptr_t page = (uintptr_t)slot & ~(HR_PAGE - 1);
     protect(page, PROT_READ | PROT_WRITE);
     *slot = function;
     if (library->is_own)

@@ -1,4 +1,4 @@
-/* Makes the ledger's file: a folder of one's own, blocks reserved, pages locked where the limits allow. */
+/* Makes the ledger's file: a folder of one's own, blocks reserved. */
 #define _GNU_SOURCE
 #include "recorder_internal.h"
 
@@ -140,7 +140,7 @@ static void lay_out(hl_header *h, uint64_t size)
     h->frames_capacity = rest / 5 / sizeof(uint64_t);
     h->keys_offset = align(h->frames_offset + h->frames_capacity * sizeof(uint64_t));
     rest = size - h->keys_offset - HL_ALIGNMENT;
-    h->samples_capacity = rest / (sizeof(uint64_t) + sizeof(hl_sample)) / HL_BUCKET * HL_BUCKET;
+    h->samples_capacity = rest / (sizeof(uint64_t) + sizeof(hl_sample)) / HR_BUCKET * HR_BUCKET;
     h->samples_offset = align(h->keys_offset + h->samples_capacity * sizeof(uint64_t));
     h->file_size = size;
 }
@@ -179,7 +179,7 @@ static void *map_file(const char *path, uint64_t size)
         error = errno;
         unlink(path);
     } else {
-        madvise(memory, size, MADV_RANDOM); /* else a first touch brings 128 KiB in: a millisecond for a short process */
+        madvise(memory, size, MADV_RANDOM); /* else the first touch brings 128 KiB in: a millisecond of each process */
     }
     close(fd);
     errno = error;
@@ -194,7 +194,7 @@ static uint64_t ledger_size(void)
     if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY && size > space.rlim_cur / 32)
         size = space.rlim_cur / 32;
     size = size < HL_MIN_SIZE ? HL_MIN_SIZE : size > HL_MAX_SIZE ? HL_MAX_SIZE : size;
-    return size & ~UINT64_C(4095);
+    return size & ~(HR_PAGE - 1);
 }
 
 static const char *reason(int error)
@@ -206,17 +206,6 @@ static const char *reason(int error)
     case EROFS: return "read-only file system";
     case EACCES: return "permission denied";
     default: return "the file cannot be made";
-    }
-}
-
-/* Each region ends at a quarter of the next one's end. */
-static void divide(hr_ledger *ledger)
-{
-    uint64_t first = 0;
-    for (uint32_t i = 0; i < HR_REGIONS; i++) {
-        uint64_t end = ledger->buckets >> 2 * (HR_REGIONS - 1 - i);
-        ledger->regions[i] = (hr_region){.first = first, .buckets = end - first};
-        first = end;
     }
 }
 
@@ -233,10 +222,9 @@ static void point_to_sections(hr_ledger *ledger, uint8_t *base)
     ledger->frames_capacity = h->frames_capacity;
     ledger->keys = (uint64_t *)(base + h->keys_offset);
     ledger->samples = (hl_sample *)(base + h->samples_offset);
-    ledger->buckets = h->samples_capacity / HL_BUCKET;
+    ledger->buckets = h->samples_capacity / HR_BUCKET;
     ledger->start = h->start_monotonic_ns;
     ledger->has_grown = true;
-    divide(ledger);
 }
 
 static bool make_ledger(hr_ledger *next, uint64_t size, int parent)

@@ -1,12 +1,13 @@
 /*
- * What a process that has come to stay uses of its ledger is faulted in for writing, and locked. The first write to each
- * page of a shared file mapping is a fault of some microseconds, which one sample in fifty waited for; and unlocked, a
- * large ledger stalls its writer while the cgroup reclaims (measured: 8 ms a write). What is not used is left alone: a
- * whole ledger of 4 MiB took 2 ms of each process.
+ * What a process that has come to stay uses of its ledger is faulted in for writing, piece by piece as samples come, and
+ * locked. The first write to each page of a shared file mapping is a fault of some microseconds, which one sample in fifty
+ * waited for; and unlocked, a large ledger stalls its writer while the cgroup reclaims (measured: 8 ms a write). What is
+ * not used is left alone: the whole ledger of 4 MiB took 2 ms of each process.
  */
 #define _GNU_SOURCE
 #include "recorder_internal.h"
 
+#include <errno.h>
 #include <linux/capability.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -20,10 +21,14 @@
 #define MADV_POPULATE_WRITE 23 /* from Linux 5.14 on */
 #endif
 
+#define MOST_LOCKED (UINT64_C(16) << 20) /* bytes: not the large ledgers of exact mode */
+
 /* Locked memory counts against a limit that the program may need itself, except for those who may lock any. */
 static bool may_lock(uint64_t size)
 {
     struct rlimit limit;
+    if (size > MOST_LOCKED)
+        return false;
     if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && size <= limit.rlim_cur / 4)
         return true;
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -31,11 +36,13 @@ static bool may_lock(uint64_t size)
     return syscall(SYS_capget, &header, data) == 0 && (data[0].effective & 1u << CAP_IPC_LOCK);
 }
 
-/* A part of the ledger that is used from its beginning on. */
+/* A part of the ledger, of which so many bytes from the start are written to, or soon will be. */
 typedef struct section {
     const void *start;
-    uint64_t used; /* bytes that are, or soon will be */
+    uint64_t used;
 } section;
+
+#define SECTIONS 5u
 
 static uint64_t smaller(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
@@ -46,53 +53,70 @@ static uint64_t soon(uint64_t used, uint64_t capacity, size_t size)
     return smaller((pieces + 2) * PIECE, capacity * size);
 }
 
-static void sections(const hr_ledger *ledger, section all[HR_SECTIONS])
+static section section_number(uint32_t i)
 {
+    const hr_ledger *ledger = &hr_ledger_now;
     const hl_header *header = ledger->header;
-    uint64_t before_sites = (uint64_t)((uint8_t *)ledger->sites - (uint8_t *)header);
-    uint64_t sites = soon(HR_LOAD(header->sites_used), ledger->sites_capacity, sizeof *ledger->sites);
-    uint64_t frames = soon(HR_LOAD(header->frames_used), ledger->frames_capacity, sizeof *ledger->frames);
-    uint64_t slots = HR_LOAD(ledger->buckets_used) * HL_BUCKET;
-    all[0] = (section){header, before_sites};
-    all[1] = (section){ledger->sites, sites};
-    all[2] = (section){ledger->frames, frames};
-    all[3] = (section){ledger->keys, slots * sizeof *ledger->keys};
-    all[4] = (section){ledger->samples, slots * sizeof *ledger->samples};
+    uint64_t sites = HR_LOAD(header->sites_used), frames = HR_LOAD(header->frames_used);
+    uint32_t regions = HR_LOAD(ledger->regions_used);
+    uint64_t slots = regions ? hr_region_end(regions - 1) : 0;
+    switch (i) {
+    case 0: return (section){header, (uint64_t)((uint8_t *)ledger->sites - (uint8_t *)header)};
+    case 1: return (section){ledger->sites, soon(sites, ledger->sites_capacity, sizeof(hl_site))};
+    case 2: return (section){ledger->frames, soon(frames, ledger->frames_capacity, sizeof(uint64_t))};
+    case 3: return (section){ledger->keys, slots * sizeof(uint64_t)};
+    default: return (section){ledger->samples, slots * sizeof(hl_sample)};
+    }
 }
 
-static bool settle_piece(hr_ledger *ledger)
+/* Before Linux 5.14 there is no call for it: then each page is written to, and nothing changed. */
+static void fault_in(uintptr_t start, uintptr_t end)
 {
-    section all[HR_SECTIONS];
-    sections(ledger, all);
-    for (uint32_t i = 0; i < HR_SECTIONS; i++) {
-        uint64_t at = HR_LOAD(ledger->settled[i]);
-        if (at >= all[i].used)
+    uintptr_t page = start & ~(HR_PAGE - 1);
+    if (madvise((void *)page, end - page, MADV_POPULATE_WRITE) == 0 || errno != EINVAL)
+        return;
+    for (; page < end; page += HR_PAGE)
+        __atomic_fetch_or((uint8_t *)page, 0, __ATOMIC_RELAXED);
+}
+
+static struct {
+    uint64_t serial; /* of the ledger */
+    uint64_t done[SECTIONS]; /* bytes */
+} settled;
+
+static bool settle_piece(void)
+{
+    for (uint32_t i = 0; i < SECTIONS; i++) {
+        section section = section_number(i);
+        uint64_t done = HR_LOAD(settled.done[i]), end = smaller(done + PIECE, section.used);
+        if (done >= section.used)
             continue;
-        uintptr_t start = (uintptr_t)all[i].start + at, page = start & ~(uintptr_t)4095;
-        uint64_t size = smaller(all[i].used - at, PIECE);
-        HR_STORE(ledger->settled[i], at + size);
-        madvise((void *)page, start + size - page, MADV_POPULATE_WRITE);
+        HR_STORE(settled.done[i], end);
+        fault_in((uintptr_t)section.start + done, (uintptr_t)section.start + end);
         return true;
     }
     return false;
 }
 
-static void lock(hr_ledger *ledger)
+static void begin(void)
 {
-    if (may_lock(ledger->mapped) && mlock2(ledger->header, ledger->mapped, MLOCK_ONFAULT) == 0)
-        __atomic_fetch_or(&ledger->header->flags, HL_FLAG_LOCKED, __ATOMIC_RELAXED);
+    for (uint32_t i = 0; i < SECTIONS; i++)
+        HR_STORE(settled.done[i], 0);
+    HR_STORE(settled.serial, hr_ledger_now.serial);
+    if (may_lock(hr_ledger_now.mapped))
+        mlock2(hr_ledger_now.header, hr_ledger_now.mapped, MLOCK_ONFAULT);
 }
 
 bool hr_ledger_settle(uint64_t now)
 {
-    hr_ledger *ledger = &hr_ledger_now;
-    if (HR_LIKELY(!HR_LOAD(ledger->has_grown)) || now < SETTLES_AFTER || ledger->mapped > HL_LOCK_MAX)
+    /* Not seen twice as it was before it has grown: of two threads one does a piece. */
+    if (HR_LIKELY(!HR_LOAD(hr_ledger_now.has_grown)) || now < SETTLES_AFTER
+        || !__atomic_exchange_n(&hr_ledger_now.has_grown, false, __ATOMIC_SEQ_CST))
         return false;
-    HR_STORE(ledger->has_grown, false); /* what grows from here on is seen the next time */
-    if (HR_LOAD(ledger->settled[0]) == 0)
-        lock(ledger);
-    bool did = settle_piece(ledger);
+    if (HR_LOAD(settled.serial) != hr_ledger_now.serial)
+        begin();
+    bool did = settle_piece();
     if (did)
-        HR_STORE(ledger->has_grown, true);
+        HR_STORE(hr_ledger_now.has_grown, true);
     return did;
 }

@@ -4,8 +4,8 @@
  * a forked child's parent, another thread may have held it. So it is only tried.
  *
  * glibc does not tell where the lock is: it is the recursive mutex in the loader's data that this thread holds in such a
- * callback, and not after. Likewise the count of all that was ever loaded, at which each sample looks: it is the word there
- * that says what the callback is told, before and after libunwind is loaded.
+ * callback, and once more in one within it. Likewise the count of all that was ever loaded, at which each sample looks: it
+ * is the word there that says what the callback is told, before and after libunwind is loaded.
  */
 #define _GNU_SOURCE
 #include "recorder_internal.h"
@@ -30,6 +30,18 @@ typedef struct held {
     } mutexes[MOST];
 } held;
 
+/* Deeper in it by one than when they were noted. */
+static int find_deeper(struct dl_phdr_info *info, size_t size, void *context)
+{
+    held *held = context;
+    (void)info, (void)size;
+    for (uint32_t i = 0; i < held->count; i++)
+        if (held->mutexes[i].mutex->__data.__count == held->mutexes[i].times + 1)
+            lock = held->mutexes[i].mutex;
+    return 1;
+}
+
+/* Asks once more while it holds them: whatever other threads do, these are its own. */
 static int note_held(struct dl_phdr_info *info, size_t size, void *context)
 {
     held *held = context;
@@ -38,11 +50,12 @@ static int note_held(struct dl_phdr_info *info, size_t size, void *context)
     for (size_t at = 0; at + sizeof(pthread_mutex_t) <= held->size && held->count < MOST; at += 8) {
         pthread_mutex_t *mutex = (pthread_mutex_t *)(held->from + at);
         if (mutex->__data.__owner != self || mutex->__data.__kind != PTHREAD_MUTEX_RECURSIVE_NP
-            || mutex->__data.__lock != 1 || mutex->__data.__count - 1u >= 16u)
+            || mutex->__data.__lock == 0 || mutex->__data.__count - 1u >= 16u)
             continue;
         held->mutexes[held->count].mutex = mutex;
         held->mutexes[held->count++].times = mutex->__data.__count;
     }
+    dl_iterate_phdr(find_deeper, held);
     return 1;
 }
 
@@ -59,7 +72,7 @@ static int note_loads(struct dl_phdr_info *info, size_t size, void *count)
     return 1;
 }
 
-static uint64_t loads_now(void)
+uint64_t hr_loads(void)
 {
     uint64_t count = 0;
     dl_iterate_phdr(note_loads, &count);
@@ -70,9 +83,6 @@ static void find_lock(void)
 {
     held held = {.from = (uint8_t *)globals, .size = globals_size};
     dl_iterate_phdr(note_held, &held);
-    for (uint32_t i = 0; i < held.count; i++)
-        if (held.mutexes[i].mutex->__data.__count + 1 == held.mutexes[i].times)
-            lock = held.mutexes[i].mutex;
 }
 
 void hr_loader_load(void)
@@ -85,7 +95,7 @@ void hr_loader_load(void)
     globals = found;
     globals_size = symbol->st_size;
     find_lock();
-    uint64_t count = loads_now();
+    uint64_t count = hr_loads();
     /* Behind the lock (sysdeps/generic/ldsodefs.h): before it stand the numbers of what is loaded now. */
     for (size_t i = 0; i < globals_size / sizeof *globals && candidate_count < MOST; i++)
         if (globals[i] == count && lock && &globals[i] > (const uint64_t *)lock)
@@ -94,7 +104,7 @@ void hr_loader_load(void)
 
 void hr_loader_loaded(void)
 {
-    uint64_t count = loads_now();
+    uint64_t count = hr_loads();
     uint32_t found = 0;
     for (uint32_t i = 0; i < candidate_count; i++)
         if (*candidates[i] == count)

@@ -216,7 +216,9 @@ void hr_modules_follow(uint64_t now)
 
 void hr_modules_inherit(const hr_ledger *parent, hr_ledger *child)
 {
-    uint64_t names = HR_LOAD(parent->header->names_used), modules = HR_LOAD(parent->header->modules_used);
+    /* In this order: the parent goes on, and writes a name before the module that has it. */
+    uint64_t modules = __atomic_load_n(&parent->header->modules_used, __ATOMIC_ACQUIRE);
+    uint64_t names = HR_LOAD(parent->header->names_used);
     if (names > HR_NAMES || modules > HR_MODULES)
         return;
     memcpy(child->names, parent->names, names);

@@ -62,7 +62,7 @@ static void maybe_finer(uint64_t samples, uint64_t spent)
     uint32_t halvings = 0;
     while (halvings < MOST_DOUBLINGS && interval >> halvings > finest(header)
            && IS_QUIET(samples << halvings, WINDOW_SAMPLES) && IS_QUIET(spent << halvings, WINDOW_COST)
-           && live << halvings < hr_ledger_now.buckets * HL_BUCKET / 4)
+           && live << halvings < hr_region_end(HR_REGIONS - 1) / 4)
         halvings++;
     if (halvings)
         set_interval(header, interval >> halvings);
@@ -88,7 +88,8 @@ void hr_pace(uint64_t now, uint64_t cost)
     uint64_t counted = cost < LARGEST_COST ? cost : LARGEST_COST;
     uint64_t spent = HR_ADD(window.cost, counted) + counted;
     bool many = samples == WINDOW_SAMPLES || (spent >= WINDOW_COST && spent - counted < WINDOW_COST);
-    uint64_t began = HR_LOAD(window.began), elapsed = now > began ? now - began : 0; /* another thread may have been faster */
+    uint64_t began = HR_LOAD(window.began);
+    uint64_t elapsed = now > began ? now - began : 0; /* another thread may have been faster */
     bool is_slow = cost > SLOW_NS;
     uint32_t slow = HR_ADD(window.slow, is_slow) + is_slow;
     uint64_t stalled = HR_ADD(window.stalled, is_slow ? cost : 0) + cost;

@@ -164,7 +164,8 @@ static uint32_t cost_octave(uint64_t nanoseconds)
     return octave < HL_COST_BUCKETS ? octave : HL_COST_BUCKETS - 1;
 }
 
-/* `is_warm`: no rule was learnt on the way, which happens once for each place in the code and tells nothing of the load. */
+/* `is_warm`: no rule was learnt on the way and no piece of the ledger settled, which happens once and tells nothing of the
+ * load. */
 static void account(uint64_t began, bool is_warm)
 {
     hl_header *header = hr_ledger_now.header;
@@ -260,6 +261,8 @@ static void sample(void *context)
     uint64_t learnt = HR_LOAD(header->frames_learnt);
     uint32_t site = site_of_stack(drawn->caller);
     record(drawn->block, drawn->size, hr_weight(drawn->size, drawn->interval), site, now);
+    if (!hr_is_recording())
+        return; /* a handler has forked: the ledger is the parent's */
     bool settled = hr_ledger_settle(now);
     account(began, !settled && HR_LOAD(header->frames_learnt) == learnt);
 }
@@ -305,7 +308,7 @@ void hr_record(void *block, size_t size, double weight, const uint64_t *frames, 
 
 hr_taken hr_take(const void *block)
 {
-    hr_taken taken = {.found = false};
+    hr_taken taken = {.found = false, .serial = hr_ledger_now.serial};
     if (hr_is_recording() && (wiped_on_fork || hr_ledger_now.pid == getpid()))
         taken.found = hr_sample_remove(block, &taken.sample);
     if (taken.found) {
@@ -315,10 +318,16 @@ hr_taken hr_take(const void *block)
     return taken;
 }
 
+/* Else a handler has forked in the meantime: the sample is the parent's. */
+static bool is_ours(const hr_taken *taken)
+{
+    return taken->found && hr_is_recording() && taken->serial == hr_ledger_now.serial;
+}
+
 void hr_freed(const hr_taken *taken)
 {
     const hl_sample *s = &taken->sample;
-    if (!taken->found || s->site >= hr_ledger_now.sites_capacity)
+    if (!is_ours(taken) || s->site >= hr_ledger_now.sites_capacity)
         return;
     uint64_t now = hr_now();
     hr_site_freed(s->site, (double)s->weight, s->size, s->birth_ns, now);
@@ -328,7 +337,9 @@ void hr_freed(const hr_taken *taken)
 
 void hr_put_back(const void *block, const hr_taken *taken)
 {
-    if (!taken->found || !hr_sample_insert(block, &taken->sample))
+    if (!is_ours(taken))
         return;
+    if (!hr_sample_insert(block, &taken->sample))
+        return hr_freed(taken); /* its allocation is booked, and nobody would book that it is freed */
     HR_TAP_ALLOC(block, taken->sample.size, (uint64_t)((double)taken->sample.weight * (double)taken->sample.size));
 }

@@ -44,7 +44,6 @@ static bool is_near(uint64_t value, uint64_t tag, int64_t widest, int64_t *offse
     return *offset >= -widest && *offset < widest;
 }
 
-#define PAGE 4096u
 #define KNOWN_PAGES 16u /* a search in a table takes a dozen */
 
 /* ---- What libunwind asks for ------------------------------------------------------------------------------------- */
@@ -59,7 +58,7 @@ typedef struct question {
 /* A file's segments may leave holes, also in the midst of its tables. */
 static bool can_read(question *asked, uint64_t address)
 {
-    return hr_page_is_readable(address, &asked->known_pages[address / PAGE % KNOWN_PAGES]);
+    return hr_page_is_readable(address, &asked->known_pages[address / HR_PAGE % KNOWN_PAGES]);
 }
 
 static int access_register(unw_addr_space_t space, unw_regnum_t number, unw_word_t *value, int writes, void *context)
@@ -179,7 +178,8 @@ bool hr_rule_learning_load(void)
         .get_proc_name = no_name,
     };
     /* By its place where that is a usual one: a search would begin in the probe's own folder, where somebody else may have
-     * put another library of this name. Privately: libunwind.so.8, which it needs, exports _Unwind_RaiseException and backtrace, which must not replace
+     * put another library of this name. Privately: libunwind.so.8, which it needs, exports _Unwind_RaiseException and
+     * backtrace, which must not replace
      * libgcc's and libc's in the program (bytehound issue 17, memray issue 863). */
     static const char *const places[] = {
         "/usr/lib/x86_64-linux-gnu/libunwind-x86_64.so.8", "/lib/x86_64-linux-gnu/libunwind-x86_64.so.8",

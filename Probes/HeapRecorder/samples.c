@@ -1,9 +1,11 @@
 /*
- * The table of live samples, lock-free. A block's address belongs to one thread between malloc and free, so two
- * threads never work on the same key; they compete for slots only, by compare-and-swap on the key. The table consists of
- * regions, each with three times as many buckets as all before it. A sample lives in the 32 slots of a bucket that its
- * address hashes to, in the first region that is not filled yet: where few live, they stay in few pages and cache lines
- * (over the whole table a free waited half a microsecond for its sample). No chains, no tombstones.
+ * The table of live samples, lock-free. A block's address belongs to one thread between malloc and free, so two threads
+ * never work on the same key; they compete for slots only, by compare-and-swap on the key. No chains, no tombstones.
+ *
+ * The table consists of regions, each with three times as many buckets as all before it, which come into use as more
+ * samples live: few stay in few pages and cache lines (in the whole table a free waited half a microsecond for its
+ * sample). A sample lives in the 32 slots of the bucket that its address hashes to, in the region that was open when it
+ * came, or in another one where that bucket was full: a look-up goes through the regions in use.
  */
 #include "recorder_internal.h"
 
@@ -62,34 +64,34 @@ void hr_filter_clear(void)
             HR_STORE(hr_filter[i], 0);
 }
 
-static uint64_t capacity(void) { return hr_ledger_now.buckets * HL_BUCKET; }
+static uint64_t capacity(void) { return hr_region_end(HR_REGIONS - 1); }
 
-/* The first slot of the key's bucket. */
-static uint64_t bucket_of(uint64_t key, const hr_region *region)
+/* The first slot of the key's bucket in a region. */
+static uint64_t bucket_of(uint64_t key, uint32_t region)
 {
     uint64_t hash = (key >> 4) * UINT64_C(0xD6E8FEB86659FD93);
-    return (region->first + ((hash >> 32) * region->buckets >> 32)) * HL_BUCKET;
+    uint64_t first = region ? hr_region_end(region - 1) : 0, buckets = (hr_region_end(region) - first) / HR_BUCKET;
+    return first + ((hash >> 32) * buckets >> 32) * HR_BUCKET;
 }
 
-#define LAST_REGION (&hr_ledger_now.regions[HR_REGIONS - 1])
-#define FILLED 12u /* samples to a bucket: hardly one is full then */
-
-/* Where the next sample is to live. */
-static hr_region *open_region(void)
+/* The region for the next sample where so many live: hardly a bucket is full where there are 12 for its 32 slots. */
+static uint32_t region_for(uint64_t live)
 {
-    hr_region *region = hr_ledger_now.regions;
-    while (region < LAST_REGION && HR_LOAD(region->live) >= region->buckets * FILLED)
+    uint32_t region = 0;
+    while (region < HR_REGIONS - 1 && live >= hr_region_end(region) / HR_BUCKET * 12)
         region++;
     return region;
 }
 
-/* Its pages will be written to from now on. */
-static void use(const hr_region *region)
+static uint32_t open_region(void) { return region_for(HR_LOAD(hr_ledger_now.header->samples_live)); }
+
+static HR_COLD void use_regions(uint32_t count)
 {
-    uint64_t end = region->first + region->buckets;
-    if (HR_LIKELY(HR_LOAD(hr_ledger_now.buckets_used) >= end))
-        return;
-    HR_STORE(hr_ledger_now.buckets_used, end);
+    uint32_t used = HR_LOAD(hr_ledger_now.regions_used);
+    while (used < count
+           && !__atomic_compare_exchange_n(&hr_ledger_now.regions_used, &used, count, true, __ATOMIC_RELAXED,
+                                           __ATOMIC_RELAXED))
+        ;
     HR_STORE(hr_ledger_now.has_grown, true);
 }
 
@@ -108,33 +110,6 @@ double hr_sample_weight(const hl_sample *sample)
     return (double)sample->weight * (double)(UINT64_C(1) << (since & 63));
 }
 
-static void forget(hr_region *region, const void *block)
-{
-    filter_remove(block);
-    HR_ADD(region->live, -1);
-    HR_ADD(hr_ledger_now.header->samples_live, -1);
-}
-
-/* Tosses a coin for each sample of a region that is older than thinning number `before`. */
-static void thin_region(hr_region *region, uint32_t before, uint64_t *random)
-{
-    uint64_t end = (region->first + region->buckets) * HL_BUCKET, bits = 0; /* one draw serves 64 coins */
-    uint32_t coins = 0;
-    for (uint64_t i = region->first * HL_BUCKET; i < end; i++) {
-        uint64_t key = __atomic_load_n(&hr_ledger_now.keys[i], __ATOMIC_ACQUIRE);
-        if (key <= HL_KEY_RESERVED || hr_ledger_now.samples[i].thinning > before)
-            continue;
-        bits = coins ? bits >> 1 : hr_random(random);
-        coins = coins ? coins - 1 : 63;
-        if ((bits & 1)
-            && __atomic_compare_exchange_n(&hr_ledger_now.keys[i], &key, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-            HR_TAP_FREE(key);
-            forget(region, (const void *)(uintptr_t)key);
-            HR_ADD(hr_ledger_now.header->samples_thinned, 1);
-        }
-    }
-}
-
 /* Halves the table: each older sample is kept with probability one half, and the interval doubles. Unbiased, since
  * readers count the survivors double. Costs a pass over the table (a millisecond in one of 16 MiB) per doubling. */
 static void thin(void *no_context)
@@ -148,31 +123,45 @@ static void thin(void *no_context)
     if (HR_LOAD(header->samples_live) > capacity() / 2 && before < 48) {
         hr_pace_coarser(1);
         __atomic_store_n(&header->thinnings, before + 1, __ATOMIC_RELEASE);
-        uint64_t random = hr_configured.seed ? hr_configured.seed + before : hr_clock();
-        for (hr_region *region = hr_ledger_now.regions; region <= LAST_REGION; region++)
-            thin_region(region, before, &random);
+        uint64_t random = hr_configured.seed ? hr_configured.seed + before : hr_clock(), bits = 0; /* a draw is 64 coins */
+        uint32_t coins = 0;
+        for (uint64_t i = 0; i < capacity(); i++) {
+            uint64_t key = __atomic_load_n(&hr_ledger_now.keys[i], __ATOMIC_ACQUIRE);
+            if (key <= HL_KEY_RESERVED || hr_ledger_now.samples[i].thinning > before)
+                continue;
+            bits = coins ? bits >> 1 : hr_random(&random);
+            coins = coins ? coins - 1 : 63;
+            if ((bits & 1)
+                && __atomic_compare_exchange_n(&hr_ledger_now.keys[i], &key, 0, false, __ATOMIC_ACQ_REL,
+                                               __ATOMIC_RELAXED)) {
+                HR_TAP_FREE(key);
+                filter_remove((const void *)(uintptr_t)key);
+                HR_ADD(header->samples_live, -1);
+                HR_ADD(header->samples_thinned, 1);
+            }
+        }
     }
     __atomic_store_n(&thinning_now, 0, __ATOMIC_RELEASE);
 }
 
 /* False where its bucket is full. */
-static bool insert_into(hr_region *region, uint64_t key, const hl_sample *sample)
+static bool insert_into(uint32_t region, uint64_t key, const hl_sample *sample)
 {
     hl_header *header = hr_ledger_now.header;
     uint64_t first = bucket_of(key, region);
-    for (uint64_t i = first; i < first + HL_BUCKET; i++) {
+    for (uint64_t i = first; i < first + HR_BUCKET; i++) {
         uint64_t empty = 0;
         if (HR_LOAD(hr_ledger_now.keys[i]) != 0
             || !__atomic_compare_exchange_n(&hr_ledger_now.keys[i], &empty, HL_KEY_RESERVED, false,
                                             __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
             continue;
         hr_ledger_now.samples[i] = *sample;
-        /* Not before: whoever brought it may have thinned the table just now, and that was no toss for this one. */
+        /* Not before: whoever brought it may have thinned the table just now, and that was no toss for this one. (A
+         * thread that thins between these lines leaves it out, and its weight doubles all the same.) */
         hr_ledger_now.samples[i].thinning = HR_LOAD(header->thinnings);
         hr_filter_add((const void *)(uintptr_t)key);
-        HR_ADD(region->live, 1);
-        HR_ADD(header->samples_live, 1);
         __atomic_store_n(&hr_ledger_now.keys[i], key, __ATOMIC_RELEASE);
+        HR_ADD(header->samples_live, 1);
         return true;
     }
     return false;
@@ -186,26 +175,36 @@ bool hr_sample_insert(const void *block, const hl_sample *sample)
         return false;
     if (HR_LOAD(header->samples_live) > capacity() / 2)
         hr_with_large_stack(thin, NULL); /* a handler must not leave it half done */
-    hr_region *open = open_region();
-    use(open);
-    for (hr_region *region = open; region <= LAST_REGION; region++)
-        if (HR_LIKELY(insert_into(region, key, sample)))
-            return true;
-    for (hr_region *region = open; region-- > hr_ledger_now.regions;)
-        if (insert_into(region, key, sample))
+    uint64_t live = HR_LOAD(header->samples_live);
+    uint32_t open = region_for(live), soon = region_for(live + live / 4);
+    if (HR_UNLIKELY(soon >= HR_LOAD(hr_ledger_now.regions_used)))
+        use_regions(soon + 1);
+    for (uint32_t n = 0, used = HR_LOAD(hr_ledger_now.regions_used); n < used; n++)
+        if (HR_LIKELY(insert_into((open + n) % used, key, sample)))
             return true;
     HR_ADD(header->samples_dropped, 1);
     return false;
 }
 
-/* Its slot, or UINT64_MAX. */
-static uint64_t find(uint64_t key, const hr_region *region)
+#define NOWHERE UINT64_MAX
+
+static uint64_t find_in(uint32_t region, uint64_t key)
 {
     uint64_t first = bucket_of(key, region);
-    for (uint64_t i = first; i < first + HL_BUCKET; i++)
+    for (uint64_t i = first; i < first + HR_BUCKET; i++)
         if (__atomic_load_n(&hr_ledger_now.keys[i], __ATOMIC_ACQUIRE) == key)
             return i;
-    return UINT64_MAX;
+    return NOWHERE;
+}
+
+/* Its slot: where the youngest are first. */
+static uint64_t find(uint64_t key)
+{
+    uint64_t at = NOWHERE;
+    uint32_t open = open_region(), used = HR_LOAD(hr_ledger_now.regions_used);
+    for (uint32_t n = 0; n < used && at == NOWHERE; n++)
+        at = find_in((open + n) % used, key);
+    return at;
 }
 
 bool hr_sample_remove(const void *block, hl_sample *sample)
@@ -213,16 +212,14 @@ bool hr_sample_remove(const void *block, hl_sample *sample)
     uint64_t key = (uintptr_t)block;
     if (key <= HL_KEY_RESERVED || is_ruled_out(block))
         return false;
-    uint64_t at = UINT64_MAX;
-    hr_region *region = hr_ledger_now.regions;
-    while ((HR_LOAD(region->live) == 0 || (at = find(key, region)) == UINT64_MAX) && region < LAST_REGION)
-        region++;
-    if (at == UINT64_MAX)
+    uint64_t at = find(key);
+    if (at == NOWHERE)
         return false;
     *sample = hr_ledger_now.samples[at];
     /* Only thinning can have taken it meanwhile: then it is in no estimate and its death neither. */
     if (!__atomic_compare_exchange_n(&hr_ledger_now.keys[at], &key, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return false;
-    forget(region, block);
+    filter_remove(block);
+    HR_ADD(hr_ledger_now.header->samples_live, -1);
     return true;
 }

@@ -12,11 +12,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define PAGE ((uintptr_t)4096)
 #define NEEDED ((uintptr_t)4 << 10) /* by a sample; what takes more has a stack of ours (workspace.c) */
 #define LARGEST_FIRST ((uintptr_t)64 << 20) /* the kernel leaves 128 MiB below the first stack, whatever the limit */
 #define USUAL_LIMIT ((uintptr_t)8 << 20)
-#define LONGEST_STRIDE (64 * PAGE) /* of one frame beyond what is known, before it is looked at by itself */
+#define LONGEST_STRIDE (64 * HR_PAGE) /* of one frame beyond what is known, before it is looked at by itself */
 
 __thread hr_stack_range hr_stack_known;
 __thread bool hr_stack_is_own;
@@ -26,7 +25,7 @@ __thread bool hr_stack_is_own;
 bool hr_is_readable(const void *address)
 {
     uintptr_t word = (uintptr_t)address & ~(uintptr_t)7;
-    if (word < PAGE)
+    if (word < HR_PAGE)
         return false; /* to the kernel, NULL is no mask, and fine */
     int error = errno;
     bool readable = syscall(SYS_rt_sigprocmask, ~0, word, NULL, (size_t)8) == 0 || errno == EINVAL;
@@ -36,9 +35,9 @@ bool hr_is_readable(const void *address)
 
 bool hr_page_is_readable(uint64_t address, uint64_t *known_page)
 {
-    if (*known_page != address / PAGE && !hr_is_readable((const void *)address))
+    if (*known_page != address / HR_PAGE && !hr_is_readable((const void *)address))
         return false;
-    *known_page = address / PAGE;
+    *known_page = address / HR_PAGE;
     return true;
 }
 
@@ -69,7 +68,7 @@ static hr_stack_range started_stack(void)
         return (hr_stack_range){0, 0};
     for (const uintptr_t *word = (const uintptr_t *)(self + FROM); word < (const uintptr_t *)(self + TO); word++) {
         uintptr_t block = word[0], size = word[1], guard = word[2], behind = block + size - self;
-        if (block && block < self && behind >= SMALLEST && behind < LARGEST && guard < size && guard % PAGE == 0)
+        if (block && block < self && behind >= SMALLEST && behind < LARGEST && guard < size && guard % HR_PAGE == 0)
             return (hr_stack_range){block + guard, self};
     }
     return (hr_stack_range){0, 0};
@@ -100,7 +99,7 @@ bool hr_stack_has_room(const hr_caller *caller)
     hr_stack_is_own = contains(own, here) && contains(own, low);
     uintptr_t frame = (uintptr_t)caller;
     hr_stack_known = hr_stack_is_own ? (hr_stack_range){low, own.high}
-                                     : (hr_stack_range){frame, (frame & ~(PAGE - 1)) + PAGE};
+                                     : (hr_stack_range){frame, (frame & ~(HR_PAGE - 1)) + HR_PAGE};
     return hr_stack_is_own;
 }
 
@@ -110,21 +109,21 @@ bool hr_stack_has_room(const hr_caller *caller)
  * which a signal interrupted. */
 HR_COLD bool hr_stack_widen(uint64_t address)
 {
-    if (hr_stack_is_own || address > UINTPTR_MAX - 2 * PAGE)
+    if (hr_stack_is_own || address > UINTPTR_MAX - 2 * HR_PAGE)
         return hr_is_readable((const void *)address);
     hr_stack_range own = own_stack(address);
     if (own.high) {
         if (!hr_is_readable((const void *)address))
             return false;
-        hr_stack_known = (hr_stack_range){address & ~(PAGE - 1), own.high};
+        hr_stack_known = (hr_stack_range){address & ~(HR_PAGE - 1), own.high};
         return true;
     }
     if (address < hr_stack_known.low || address - hr_stack_known.high > LONGEST_STRIDE)
         return hr_is_readable((const void *)address);
-    for (uintptr_t page = hr_stack_known.high & ~(PAGE - 1); page <= address; page += PAGE) {
+    for (uintptr_t page = hr_stack_known.high & ~(HR_PAGE - 1); page <= address; page += HR_PAGE) {
         if (!hr_is_readable((const void *)page))
             return false;
-        hr_stack_known.high = page + PAGE;
+        hr_stack_known.high = page + HR_PAGE;
     }
     return true;
 }

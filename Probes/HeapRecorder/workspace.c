@@ -13,9 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define PAGE ((size_t)4096)
 #define STACK ((size_t)64 << 10) /* learning a rule takes 7 KiB at the most (measured) */
-#define SIZE (PAGE + STACK + sizeof(hr_workspace)) /* a guard, the stack, and above it the rest */
+#define SIZE (HR_PAGE + STACK + sizeof(hr_workspace)) /* a guard, the stack, and above it the rest */
 
 static hr_workspace *workspaces[HR_WORKSPACES];
 __thread hr_workspace *hr_workspace_held;
@@ -27,13 +26,13 @@ static hr_workspace *make(uint32_t place)
     uint8_t *memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         return NULL;
-    if (mprotect(memory, PAGE, PROT_NONE) != 0) {
+    if (mprotect(memory, HR_PAGE, PROT_NONE) != 0) {
         munmap(memory, SIZE);
         return NULL;
     }
     if (hr_is_recording()) /* in a forked child the ledger may be its parent's, and about to go */
         HR_ADD(hr_ledger_now.header->memory_bytes, SIZE);
-    hr_workspace *workspace = (hr_workspace *)(memory + PAGE + STACK);
+    hr_workspace *workspace = (hr_workspace *)(memory + HR_PAGE + STACK);
     workspace->place = place;
     return workspace;
 }

@@ -82,6 +82,5 @@ extension Sampling {
         memoryBytes = header.memory_bytes
         ledgerBytes = header.file_size
         hasUnwinder = header.flags & UInt32(HL_FLAG_UNWINDER) != 0
-        isLocked = header.flags & UInt32(HL_FLAG_LOCKED) != 0
     }
 }

@@ -96,7 +96,6 @@ public struct Sampling: Sendable, Equatable, Codable {
     public var memoryBytes: UInt64 = 0
     public var ledgerBytes: UInt64 = 0
     public var hasUnwinder = true
-    public var isLocked = false
 
     public init(firstInterval: UInt64, interval: UInt64, thinnings: Int = 0) {
         self.firstInterval = firstInterval

@@ -71,7 +71,7 @@ def _resident(pid):
 
 def thread_memory(forwarding, threads, bar, runs):
     """Resident memory beyond that of the same program with a forwarding library, when each thread has churned through
-    4 MiB, 64 times the sampling interval. A probe that takes no stacks keeps no memory for them: the note tells."""
+    4 MiB, 512 times the sampling interval. A probe that takes no stacks keeps no memory for them: the note tells."""
     program = compile_c("threads.c")
     differences, samples, without_stack = [], 0, 0
     for number in range(runs):

@@ -37,7 +37,7 @@ extension RecorderTests {
         }
 
         /// Against a dictionary, at all fillings up to where the table is thinned.
-        @Test(arguments: [10, 300, 1000, 6000]) func everySampleIsFoundWhereverItLives(most: Int) throws {
+        @Test(arguments: [10, 300, 1000, 10_500]) func everySampleIsFoundWhereverItLives(most: Int) throws {
             let recording = Recording()
             var random = SplitMix64(seed: UInt64(most))
             var sizes: [UInt: UInt64] = [:]
@@ -69,6 +69,30 @@ extension RecorderTests {
             let used = Int(header.samples_offset) + Int(header.samples_capacity) / 64 * MemoryLayout<hl_sample>.stride
             #expect(bytes[Int(header.samples_offset)..<used].contains { $0 != 0 })
             #expect(bytes[used...].allSatisfy { $0 == 0 })
+        }
+
+        /// As much of the ledger is faulted in as the process uses, once it has come to stay.
+        @Test func theLedgerIsFaultedInAsItIsUsed() throws {
+            let recording = Recording(ledgerSize: 16 << 20)
+            let second: UInt64 = 1_000_000_000
+            func settledPieces() -> Int { (0...10_000).first { _ in !hr_ledger_settle(second) } ?? .max }
+            recording.record(0x10_0000, size: 1, stack: [1])
+            #expect(!hr_ledger_settle(1000))
+            #expect((5...20).contains(settledPieces()))
+            #expect(try resident(recording.path) < 1 << 20)
+            #expect(settledPieces() == 0)
+            for i in 1..<20_000 { recording.record(0x10_0000 + UInt(i) * 48, size: 1, stack: [1]) }
+            #expect(settledPieces() > 100)
+            #expect(try resident(recording.path) > 6 << 20)
+            #expect(settledPieces() == 0)
+        }
+
+        /// Bytes of the file that this process has in memory.
+        private func resident(_ path: String) throws -> Int {
+            let maps = String(decoding: contents(of: "/proc/self/smaps"), as: UTF8.self).split(separator: "\n")
+            let start = try #require(maps.firstIndex { $0.hasSuffix(path) })
+            let line = try #require(maps[start...].first { $0.hasPrefix("Rss:") })
+            return try #require(line.split(separator: " ").dropFirst().first.flatMap { Int($0) }) * 1024
         }
 
         @Test func stacksWithoutRoomAreBookedTogetherAndCounted() throws {

@@ -47,6 +47,8 @@ bool hr_with_large_stack(void (*work)(void *), void *argument);
 /* Between the two, which nest, dl_iterate_phdr does not wait. False: another thread has the loader. */
 bool hr_loader_try_enter(void);
 void hr_loader_leave(void);
+/* How many modules were ever loaded. */
+uint64_t hr_loads(void);
 
 /* The program ended by its own will: said in the ledger. Recording goes on, exit handlers still free. */
 void hr_mark_exited(void);
@@ -123,6 +125,7 @@ void hr_allocated(void *block, size_t size, const hr_caller *caller);
 /* A sample on its way out of the table or back in. */
 typedef struct hr_taken {
     hl_sample sample;
+    uint64_t serial; /* of the ledger that it was in */
     bool found;
 } hr_taken;
 

@@ -31,7 +31,8 @@ void hr_last_walk_begin(hr_last_walk *last);
 /* `depth` frames were noted and lead to the end of the stack. */
 void hr_last_walk_replace(hr_last_walk *last, uint32_t depth);
 
-/* The frames behind `at` by the last walk, into `frames`: how many, or 0 where it cannot tell. `depth` were noted so far. */
+/* The frames behind `at` by the last walk, into `frames`: how many, or 0 where it cannot tell. `depth` were noted
+ * so far. */
 uint32_t hr_last_walk_rejoin(
     hr_last_walk *last, const hr_registers *at, uint32_t depth, uint64_t *frames, uint32_t room);
 

@@ -10,19 +10,16 @@
 #define HR_MODULES 512u
 #define HR_NAMES UINT64_C(65536) /* bytes */
 
-/* A part of the table of samples. */
+#define HR_PAGE ((uintptr_t)4096)
+
+/* The table of samples consists of buckets, and these of slots (samples.c). */
+#define HR_BUCKET 32u
 #define HR_REGIONS 4u
-typedef struct hr_region {
-    uint64_t first, buckets;
-    uint64_t live; /* samples in it */
-} hr_region;
 
-#define HR_SECTIONS 5u /* of the ledger: ledger_settle.c */
-
-/* The ledger being written. Set once per ledger, before recording begins. Its own capacities count: somebody else may write
- * into the file. */
+/* The ledger being written. Set once per ledger, before recording begins, but for the end. Its own capacities count:
+ * somebody else may write into the file. */
 typedef struct hr_ledger {
-    /* What each sample needs is one cache line. */
+    /* What each sample needs is one cache line … */
     hl_header *header;
     hl_site *sites;
     uint64_t *index;   /* of sites by their stack's hash */
@@ -31,20 +28,21 @@ typedef struct hr_ledger {
     hl_sample *samples;
     uint64_t buckets;  /* of keys and samples */
     uint64_t start;    /* nanoseconds of CLOCK_MONOTONIC */
-    hr_region regions[HR_REGIONS] __attribute__((aligned(64))); /* written to */
 
-    uint64_t serial __attribute__((aligned(64))); /* grows with each ledger of this process */
+    uint64_t serial;   /* grows with each ledger of this process */
     uint64_t sites_capacity;
     uint64_t *frames;
     uint64_t frames_capacity;
     hl_module *modules;
     char *names;
     uint64_t mapped;   /* bytes mapped */
-    uint64_t buckets_used; /* the first so many */
-    uint64_t settled[HR_SECTIONS]; /* bytes of each section that were faulted in */
-    bool has_grown;    /* since it was last seen to be settled */
     int pid;           /* the process that made it */
     char path[4096];
+
+    /* … and this, which changes seldom: how many regions of the table are in use, and whether more of the ledger is than
+     * when it was last seen to be settled. */
+    uint32_t regions_used;
+    bool has_grown;
 } hr_ledger;
 
 extern hr_ledger hr_ledger_now;
@@ -128,7 +126,8 @@ void hr_async_chain_load(void);
 /* program_symbol.c: address of the program's own function, or 0. */
 uint64_t hr_program_function(const char *name);
 extern uint64_t hr_async_job_run; /* the runtime's swift_job_run, or 0: no concurrency here */
-/* How many steps ago the walk was at the one async frame on the stack, where it has now come to Swift's job runner; else 0. */
+/* How many steps ago the walk was at the one async frame on the stack, where it has now come to Swift's job runner;
+ * else 0. */
 uint32_t hr_async_frame(const hr_walk *walk);
 /* Those that await it, innermost first; 0 where the contexts cannot be trusted. */
 uint32_t hr_async_chain(const hr_registers *frame, uint64_t *frames, uint32_t room, bool *is_whole);
@@ -182,8 +181,13 @@ void hr_pace_coarser(uint32_t doublings);
 void hr_pace_obey(void);
 
 /* samples.c */
-/* Where the block's sample is or will be: memory answers while the stack is walked. */
+/* Where the block's sample will be, most likely: memory answers while the stack is walked. */
 void hr_sample_prefetch(const void *block);
+/* The slot behind the last one of a region. */
+static inline uint64_t hr_region_end(uint32_t region)
+{
+    return (hr_ledger_now.buckets >> 2 * (HR_REGIONS - 1 - region)) * HR_BUCKET;
+}
 /* Its weight is that of now, whatever `thinning` says. */
 bool hr_sample_insert(const void *block, const hl_sample *sample);
 bool hr_sample_remove(const void *block, hl_sample *sample);

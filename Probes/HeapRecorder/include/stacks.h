@@ -31,7 +31,8 @@ bool hr_stack_has_room(const hr_caller *caller);
 bool hr_stack_owns(uintptr_t address);
 /* Of the eight bytes that hold `address`. Keeps errno. */
 bool hr_is_readable(const void *address);
-/* The same, asked once for the neighbours of an address. `known_page` begins as the number of a page that is never asked for. */
+/* The same, asked once for the neighbours of an address. `known_page` begins as the number of a page that is never asked
+ * for. */
 bool hr_page_is_readable(uint64_t address, uint64_t *known_page);
 
 #endif

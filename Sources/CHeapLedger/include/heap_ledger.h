@@ -47,7 +47,6 @@
 #define HL_HEADER_SIZE 4096u
 #define HL_ALIGNMENT 64u
 #define HL_MAX_DEPTH 256u        /* frames kept of one stack */
-#define HL_BUCKET 32u            /* slots of a bucket, of which a sample's address hashes to some: b*32 … b*32+31 */
 #define HL_LIFETIME_BUCKETS 32u
 #define HL_COST_BUCKETS 20u
 #define HL_HISTORY 32u           /* checkpoints of a site's live bytes */
@@ -55,7 +54,6 @@
 #define HL_KEY_RESERVED 1u       /* a sample being written; real keys are addresses >= 4096 */
 #define HL_MIN_SIZE (2ULL << 20)
 #define HL_MAX_SIZE (1ULL << 30)
-#define HL_LOCK_MAX (16ULL << 20) /* larger ledgers (exact mode) are not locked in memory */
 
 /* What the probe is doing (hl_header.state). */
 enum {
@@ -75,7 +73,6 @@ enum {
 
 /* hl_header.flags */
 enum {
-    HL_FLAG_LOCKED = 1,     /* the file's pages are locked in memory, which is soon after the start */
     HL_FLAG_UNWINDER = 2,   /* libunwind was loaded */
     HL_FLAG_ATTACHED = 4    /* the program had run before: what it had allocated by then is not known */
 };
@@ -124,7 +121,7 @@ typedef struct hl_header {
     uint64_t slow_path_octaves[HL_COST_BUCKETS]; /* calls by cost: [0] < 2^7 ns, [i] < 2^(7+i) ns, the last: more */
 
     /* The probe's account of itself. Whatever it left out is counted here. */
-    uint64_t samples_dropped;     /* no slot in the bucket, no workspace, or no ledger yet: not in any estimate */
+    uint64_t samples_dropped;     /* no slot where it could be, no workspace, or no ledger yet: not in any estimate */
     uint64_t samples_thinned;
     uint64_t sites_dropped;       /* samples booked on site 0, their stack lost */
     uint64_t stacks_cut;
