@@ -82,6 +82,7 @@ static void fault_in(uintptr_t start, uintptr_t end)
 static struct {
     uint64_t serial; /* of the ledger */
     uint64_t done[SECTIONS]; /* bytes */
+    bool is_evictable;
 } settled;
 
 static bool settle_piece(void)
@@ -103,8 +104,18 @@ static void begin(void)
     for (uint32_t i = 0; i < SECTIONS; i++)
         HR_STORE(settled.done[i], 0);
     HR_STORE(settled.serial, hr_ledger_now.serial);
-    if (may_lock(hr_ledger_now.mapped))
-        mlock2(hr_ledger_now.header, hr_ledger_now.mapped, MLOCK_ONFAULT);
+    bool is_locked = may_lock(hr_ledger_now.mapped)
+        && mlock2(hr_ledger_now.header, hr_ledger_now.mapped, MLOCK_ONFAULT) == 0;
+    settled.is_evictable = !is_locked && hr_ledger_now.mapped <= MOST_LOCKED;
+}
+
+/* The kernel takes pages that are used at random (ledger_file.c) first, however often they are: of what is not locked it
+ * must not think so (measured: samples of 46 µs instead of 1 µs while files are read). */
+static void rest(void)
+{
+    if (settled.is_evictable)
+        madvise(hr_ledger_now.header, hr_ledger_now.mapped, MADV_NORMAL);
+    settled.is_evictable = false;
 }
 
 bool hr_ledger_settle(uint64_t now)
@@ -118,5 +129,7 @@ bool hr_ledger_settle(uint64_t now)
     bool did = settle_piece();
     if (did)
         HR_STORE(hr_ledger_now.has_grown, true);
+    else
+        rest();
     return did;
 }

@@ -202,6 +202,8 @@ static uint64_t find(uint64_t key)
 {
     uint64_t at = NOWHERE;
     uint32_t open = open_region(), used = HR_LOAD(hr_ledger_now.regions_used);
+    for (uint32_t region = 0; region < used; region++)
+        __builtin_prefetch(&hr_ledger_now.keys[bucket_of(key, region)], 1);
     for (uint32_t n = 0; n < used && at == NOWHERE; n++)
         at = find_in((open + n) % used, key);
     return at;

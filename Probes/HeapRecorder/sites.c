@@ -121,9 +121,11 @@ void hr_sites_close(uint64_t start, uint64_t end)
         hl_site *site = &hr_ledger_now.sites[i];
         if (__atomic_load_n(&site->state, __ATOMIC_ACQUIRE) != HL_READY)
             continue;
-        bool is_sound = site->depth <= HL_MAX_DEPTH && site->frames_index <= hr_ledger_now.frames_capacity - site->depth;
-        for (uint32_t f = 0; is_sound && f < site->depth; f++) {
-            uint64_t address = hr_ledger_now.frames[site->frames_index + f];
+        /* Read once: somebody else may write to the file meanwhile. */
+        uint64_t first = HR_LOAD(site->frames_index), depth = HR_LOAD(site->depth);
+        bool is_sound = depth <= HL_MAX_DEPTH && first <= hr_ledger_now.frames_capacity - depth;
+        for (uint64_t f = 0; is_sound && f < depth; f++) {
+            uint64_t address = hr_ledger_now.frames[first + f];
             if (address < start || address >= end)
                 continue;
             HR_STORE(site->hash, CLOSED);

@@ -82,6 +82,15 @@ static void give_back(hr_workspace *workspace)
     __atomic_store_n(holder_of(workspace->place), 0, __ATOMIC_RELEASE);
 }
 
+/* Also one that was just taken, or was about to be given back. */
+static void give_back_all(void)
+{
+    hr_workspace_held = NULL;
+    for (uint32_t place = 0; place < HR_WORKSPACES; place++)
+        if (HR_LOAD(*holder_of(place)) == hr_thread_id())
+            __atomic_store_n(holder_of(place), 0, __ATOMIC_RELEASE);
+}
+
 /* The frame of the sample under way lies where a newer one of the same stack is, or below: it is gone. Of two stacks, as
  * in a handler that has one of its own, that tells nothing. */
 bool hr_was_left(const hr_caller *caller)
@@ -89,8 +98,7 @@ bool hr_was_left(const hr_caller *caller)
     uintptr_t frame = (uintptr_t)caller;
     if (!hr_self.sample_at || frame < hr_self.sample_at || !hr_stack_owns(frame) || !hr_stack_owns(hr_self.sample_at))
         return false;
-    if (hr_workspace_held)
-        give_back(hr_workspace_held);
+    give_back_all();
     hr_self.sample_at = 0;
     hr_self.inside = 0;
     hr_self.learning = false;

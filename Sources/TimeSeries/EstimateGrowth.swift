@@ -64,6 +64,7 @@ private struct Baseline {
     }
 
     private func growth(of model: Model, fit: Double, start: Double, length: Double) -> Growth {
+        if model.isNearlyALine { return judge(points[...], onset: nil, fit: fit) }
         let change = start + model.parameter * length
         let after = points.drop { $0.time < change }
         switch model.shape {

@@ -21,6 +21,9 @@ struct Model {
     /// Mean of the squared residuals.
     var meanSquare: Double
 
+    /// Its start-up phase is next to nothing beside what the line adds: where the noise is small, any kink is one.
+    var isNearlyALine: Bool { shape.isCompound && abs(curve) < 0.03 * abs(slope) }
+
     /// The criterion of Schwarz, corrected for short series (McQuarrie, Statistics & Probability Letters 44, 1999):
     /// lower is better.
     ///
@@ -51,7 +54,7 @@ extension Model.Shape {
     /// the scale of Kass and Raftery, "Bayes Factors", JASA 90, 1995) to be preferred.
     fileprivate var handicap: Double { isCompound ? 10 : 0 }
 
-    private var isCompound: Bool { self == .stepAndLine || self == .rampAndLine || self == .exponentialAndLine }
+    fileprivate var isCompound: Bool { self == .stepAndLine || self == .rampAndLine || self == .exponentialAndLine }
 
     fileprivate var hasLine: Bool { self == .line || isCompound }
 

@@ -68,6 +68,21 @@ import TimeSeries
         #expect(rising == 0)
     }
 
+    /// Counts of 1,000 lists of a service that leaks, by a sample of them: the pace of the sample changed by 1.5%.
+    @Test func aKinkIsNoNewBeginning() {
+        let counts: [Double] = [
+            216596, 289378, 361872, 435069, 507134, 579099, 649360, 723043, 796225, 868648, 943105, 1_013_581,
+            1_086_190,
+            1_159_014, 1_230_492, 1_303_388, 1_375_825, 1_447_332, 1_521_130, 1_594_441, 1_666_163, 1_739_502,
+            1_811_639,
+            1_887_242, 1_959_579, 2_033_921, 2_108_006, 2_181_045, 2_254_771, 2_324_387,
+        ]
+        for length in 8...counts.count {
+            let growth = risingCount(counts.prefix(length).enumerated().map { Point(time: Double($0) * 5, value: $1) })
+            #expect(growth != nil && growth?.onset == nil, "\(length)")
+        }
+    }
+
     /// Entries come with a noise of as many as come in 15 seconds.
     @Test func whatRisesUnderNoiseDoes() throws {
         var missed = 0
