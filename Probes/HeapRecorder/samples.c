@@ -85,11 +85,14 @@ static uint32_t region_for(uint64_t live)
 
 static uint32_t open_region(void) { return region_for(HR_LOAD(hr_ledger_now.header->samples_live)); }
 
-static HR_COLD void use_regions(uint32_t count)
+/* Before anything is written to it, and never again not. */
+static void use(uint32_t region)
 {
     uint32_t used = HR_LOAD(hr_ledger_now.regions_used);
-    while (used < count
-           && !__atomic_compare_exchange_n(&hr_ledger_now.regions_used, &used, count, true, __ATOMIC_RELAXED,
+    if (HR_LIKELY(region < used))
+        return;
+    while (used <= region
+           && !__atomic_compare_exchange_n(&hr_ledger_now.regions_used, &used, region + 1, true, __ATOMIC_RELAXED,
                                            __ATOMIC_RELAXED))
         ;
     HR_STORE(hr_ledger_now.has_grown, true);
@@ -176,12 +179,13 @@ bool hr_sample_insert(const void *block, const hl_sample *sample)
     if (HR_LOAD(header->samples_live) > capacity() / 2)
         hr_with_large_stack(thin, NULL); /* a handler must not leave it half done */
     uint64_t live = HR_LOAD(header->samples_live);
-    uint32_t open = region_for(live), soon = region_for(live + live / 4);
-    if (HR_UNLIKELY(soon >= HR_LOAD(hr_ledger_now.regions_used)))
-        use_regions(soon + 1);
-    for (uint32_t n = 0, used = HR_LOAD(hr_ledger_now.regions_used); n < used; n++)
-        if (HR_LIKELY(insert_into((open + n) % used, key, sample)))
+    use(region_for(live + live / 4)); /* so that it is settled by then */
+    for (uint32_t n = 0, open = region_for(live); n < HR_REGIONS; n++) {
+        uint32_t region = (open + n) % HR_REGIONS;
+        use(region);
+        if (HR_LIKELY(insert_into(region, key, sample)))
             return true;
+    }
     HR_ADD(header->samples_dropped, 1);
     return false;
 }

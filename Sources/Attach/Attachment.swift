@@ -95,7 +95,12 @@ public struct Attachment: Sendable {
             throw AttachError(
                 .wrongState, "process \(pid) was started with the probe (LD_PRELOAD), which stays for its whole life")
         }
-        let answer = try control(target, ProbeRequest(command: .detach))
+        let end = monotonicMilliseconds() + Int64(patience * 1000)
+        var answer = try control(target, ProbeRequest(command: .detach))
+        while answer.result == .loaderBusy, monotonicMilliseconds() < end {
+            usleep(UInt32.random(in: 1000...8000))
+            answer = try control(target, ProbeRequest(command: .detach))
+        }
         if answer.result == .loaderBusy {
             throw AttachError(.noSafePlace, "process \(pid): its dynamic linker is kept busy: try again")
         }

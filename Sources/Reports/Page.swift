@@ -37,7 +37,7 @@ struct Page {
         }
     }
 
-    /// One line with `left` from `indent` on and `right` at the right edge. What does not fit is cut from `left`.
+    /// One line with `left` from `indent` on and `right` at the right edge. What does not fit is cut out of `left`.
     mutating func split(_ left: String, _ right: String, indent: Int, style: Style = .plain) {
         let end = cut(right, to: width / 3)
         let room = width - indent - (end.isEmpty ? 0 : end.count + 2)
@@ -50,9 +50,13 @@ struct Page {
         color && style != .plain && !text.isEmpty ? "\u{1B}[\(style.rawValue)m\(text)\u{1B}[0m" : text
     }
 
-    /// Says with `…` that something is missing.
+    /// Says with `…` that something is missing: of a function that tells its arguments the last of them, else the middle, as
+    /// of a path and a line, or of a Rust function, whose name comes last.
     func cut(_ text: String, to count: Int) -> String {
-        text.count <= count ? text : String(text.prefix(max(0, count - 1))) + "…"
+        guard text.count > count else { return text }
+        let kept = max(0, count - 1)
+        let end = text.contains("(") ? 0 : kept * 2 / 5
+        return text.prefix(kept - end) + "…" + text.suffix(end)
     }
 
     /// Never empty. A word that is longer than a line is broken.
