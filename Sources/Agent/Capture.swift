@@ -29,7 +29,8 @@ extension CaptureRequest {
         let tightest = watch.cgroup?.tightest
         let isCgroup = situation.limitBytes.map { $0 == tightest.map { Double($0.limitBytes) } } ?? false
         process = ProcessState(
-            name: watch.name, commandLine: watch.commandLine, pid: focus?.pid ?? watch.pid, capturedAt: Clock.unix(),
+            name: focus.map { $0.pid == watch.pid ? watch.name : $0.name } ?? watch.name,
+            commandLine: watch.commandLine, pid: focus?.pid ?? watch.pid, capturedAt: Clock.unix(),
             trigger: trigger.rawValue, residentBytes: focus?.residentBytes ?? 0,
             anonymousBytes: focus?.anonymousBytes ?? 0, threads: focus?.threads ?? 0,
             limitBytes: situation.limitBytes.map(whole),
@@ -49,8 +50,8 @@ extension CaptureRequest {
     /// Of a process beside the watched one that has ended.
     init(leftover: String, pid: Int32, _ trigger: Trigger, of watch: Watch, output: String, host: String) {
         process = ProcessState(
-            name: watch.name, commandLine: nil, pid: pid, capturedAt: Clock.unix(), trigger: trigger.rawValue,
-            cgroupPath: watch.cgroup?.path, host: host)
+            name: (try? LedgerFile(path: leftover).programName()) ?? watch.name, commandLine: nil, pid: pid,
+            capturedAt: Clock.unix(), trigger: trigger.rawValue, cgroupPath: watch.cgroup?.path, host: host)
         self.output = output
         ledger = leftover
     }

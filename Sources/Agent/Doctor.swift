@@ -131,8 +131,9 @@ public enum Doctor {
             "RLIMIT_MEMLOCK \(size)"
                 + (isEnough
                     ? ""
-                    : ": the ledger's pages cannot be locked and may stall the service when memory is short; "
-                        + "raise it (ulimit -l)"))
+                    : ": a ledger is locked in memory up to a quarter of that; a larger one, such as the usual one of 4 "
+                        + "MiB, may stall the service when memory is short: raise it (ulimit -l 16384), or set "
+                        + "HEAPTIDE_LEDGER_SIZE=2MiB"))
     }
 
     private static func yama(_ diagnosis: inout Diagnosis) {

@@ -61,6 +61,9 @@ struct Members {
         return leftovers
     }
 
+    /// The newest ledger of a process that lives, or has ended since the last look.
+    func ledger(of pid: Int32) -> String? { (list + leftovers).first { $0.pid == pid }?.ledger }
+
     /// All that is left in the end, but for the ledgers of `handled`.
     mutating func rest(but handled: Int32) -> [Member] {
         all().filter { member in

@@ -168,18 +168,21 @@ final class Overseer {
         return text + "; what the probe recorded stays in \(ledger)"
     }
 
-    /// Ledgers of processes beside the watched one that have ended: those of clean ends and small heaps go, what a
-    /// large process left that was killed, or ended in a way that the probe does not see, becomes a snapshot.
+    /// Ledgers of processes beside the watched one that have ended: those of small heaps go, and of clean ends where
+    /// nobody asked for them; what a large process left that was killed, or ended in a way that the probe does not see,
+    /// becomes a snapshot.
     func settle(_ leftovers: [Members.Member], of watch: Watch) {
         for leftover in leftovers {
             guard let ledger = try? LedgerFile(path: leftover.ledger) else { continue }
-            if ledger.identity().exited || ledger.totals().live.bytes < Self.worthASnapshot {
+            let isClean = ledger.identity().exited
+            if isClean && !options.snapshotAtExit || ledger.totals().live.bytes < Self.worthASnapshot {
                 unlink(leftover.ledger)
             } else {
                 guard settling.insert(leftover.ledger).inserted else { continue }
                 // Both, since one kill may be seen in both ways.
                 let (wasSeen, wasCounted) = (killed.contains(leftover.pid), watch.takeOomKill())
-                waiting.append(Leftover(member: leftover, watch: watch, wasKilled: wasSeen || wasCounted))
+                waiting.append(
+                    Leftover(member: leftover, watch: watch, wasKilled: wasSeen || wasCounted, isClean: isClean))
             }
         }
         captureNextLeftover()
@@ -190,6 +193,12 @@ final class Overseer {
         var watch: Watch
         /// As opposed to `_exit`, or to another program that took its place by exec: nothing tells these from a kill.
         var wasKilled: Bool
+        var isClean: Bool
+
+        var end: String {
+            if wasKilled { return "was killed" }
+            return isClean ? "ended by itself" : "ended without closing its ledger (by _exit, exec or a kill)"
+        }
     }
 
     private static let worthASnapshot = 16.0 * 1_048_576
@@ -208,8 +217,7 @@ final class Overseer {
             guard status == .exited(0) else { return logger.error("\(failure(path, ledger: ledger))") }
             unlink(ledger)
             settling.remove(ledger)
-            let end = leftover.wasKilled ? "was killed" : "ended without closing its ledger (by _exit, exec or a kill)"
-            logger.notice("snapshot of process \(pid), which \(end): \(path)")
+            logger.notice("snapshot of process \(pid), which \(leftover.end): \(path)")
             snapshots.prune(name: watch.name)
             step(watch, .memberEnded(pid: pid, snapshot: path, wasKilled: leftover.wasKilled))
         }

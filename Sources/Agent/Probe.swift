@@ -43,11 +43,17 @@ package enum Probe {
         return nil
     }
 
-    /// Why LD_PRELOAD cannot name the library; nil where nothing speaks against it.
+    /// Why LD_PRELOAD cannot bring in the library `probe`; nil where nothing speaks against it.
     package static func obstacle(inPath probe: String) -> String? {
-        probe.contains { " :\t\n$".contains($0) }
-            ? "LD_PRELOAD cannot name a path with a space, a colon or a dollar sign: give --probe a copy elsewhere"
-            : nil
+        guard !probe.contains(where: { " :\t\n$".contains($0) }) else {
+            return "LD_PRELOAD cannot name a path with a space, a colon or a dollar sign: give --probe a copy elsewhere"
+        }
+        // As attaching does: another library would be taken, and record nothing.
+        let isNamed = probe.split(separator: "/").last?.hasPrefix("libheaptide-probe") == true
+        guard isNamed, let head = readBytes(probe, limit: 4096), ElfHead(head)?.isOwnMachine == true else {
+            return "it is no heaptide probe for this machine: name a libheaptide-probe.so with --probe"
+        }
+        return nil
     }
 
     /// `#!/usr/bin/env python3` runs two programs: both must take the probe.

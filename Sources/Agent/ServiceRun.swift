@@ -161,6 +161,7 @@ public struct ServiceRun {
             logger.info("no snapshot: memory neither grew steadily for long nor came near a limit; \(hint)")
         }
         guard let place, place.isPrivate, rmdir(place.folder) != 0, errno == ENOTEMPTY else { return }
-        logger.notice("ledgers stay in \(place.folder): of processes that still run, or that could not be read")
+        logger.notice(
+            "ledgers stay in \(place.folder): of processes that still run, or of which no snapshot could be written")
     }
 }

@@ -127,7 +127,7 @@ final class Watch {
     /// Ledgers of the service's other processes that have ended, each given once.
     func takeLeftovers() -> [Members.Member] { members.takeLeftovers() }
 
-    /// Ledgers that are left when the service has ended and the last snapshot is taken.
+    /// Ledgers that are left when the service has ended and the last snapshot is taken, but for the one it was taken of.
     func remainingLedgers() -> [Members.Member] { members.rest(but: focus?.pid ?? pid) }
 
     func forget() {
@@ -145,8 +145,7 @@ final class Watch {
 
     /// The ledger of the focus, or of the main process where the focus has none.
     var ledgerPath: String? {
-        let wanted = focus?.pid ?? pid
-        return members.list.first { $0.pid == wanted }?.ledger ?? members.list.first { $0.pid == pid }?.ledger
+        focus.flatMap { members.ledger(of: $0.pid) } ?? members.ledger(of: pid)
     }
 
     private func glanceAnew() {

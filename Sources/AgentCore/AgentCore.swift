@@ -288,7 +288,10 @@ public struct AgentCore: Sendable {
 
     private mutating func captureFailed(_ now: Double) -> [Effect] {
         let trigger = snapshots.fail(now, longestPause: policy.snapshotCooldown)
-        guard let ending else { return discardIfEnded() }
+        guard let ending else {
+            discardsLater = false  // the ledger is all that there is
+            return []
+        }
         return trigger == ending.trigger ? endNotice(ending, now) : lastCapture(ending, now)
     }
 
@@ -308,7 +311,7 @@ public struct AgentCore: Sendable {
         guard let trigger else {
             let rest = snapshots.takeUnresolved().map { [Effect.symbolize(path: $0)] } ?? []
             discardsLater = snapshots.isRunning
-            return discardsLater ? rest : rest + [.discardLedger]
+            return discardsLater || snapshots.hasFailed ? rest : rest + [.discardLedger]
         }
         let last = situation(trigger, isOutOfMemory: isOutOfMemory)
         ending = last

@@ -17,6 +17,9 @@ struct SnapshotState: Sendable {
 
     var isRunning: Bool { running != nil }
 
+    /// The last one could not be written.
+    private(set) var hasFailed = false
+
     func has(_ trigger: Trigger) -> Bool { running == trigger || reasons.contains(trigger) }
 
     /// One was taken or is being taken that was not for the heap's sake alone.
@@ -63,6 +66,7 @@ struct SnapshotState: Sendable {
     mutating func finish(_ path: String) -> Trigger? {
         defer { running = nil }
         pause = Self.firstPause
+        hasFailed = false
         newest = path
         unresolved = path
         if let running { reasons.insert(running) }
@@ -71,6 +75,7 @@ struct SnapshotState: Sendable {
 
     mutating func fail(_ now: Double, longestPause: Double) -> Trigger? {
         defer { running = nil }
+        hasFailed = true
         nearest = nil
         retryAt = now + pause
         pause = max(pause, min(pause * 2, longestPause))

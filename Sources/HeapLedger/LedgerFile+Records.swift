@@ -92,6 +92,15 @@ extension LedgerFile {
         }
     }
 
+    /// Of the file that the process runs: the first module that the loader mapped. Nil where that is lost.
+    public func programName() -> String? {
+        var path: String?
+        forEachPublished(layout.modules, hl_module.self, twice: false) { index, module in
+            if index == 0 { path = name(at: module.name_offset) }
+        }
+        return path?.split(separator: "/").last.map(String.init)
+    }
+
     /// The NUL-terminated path at `offset` of the names arena, at most PATH_MAX bytes; invalid UTF-8 is repaired.
     func name(at offset: UInt64) -> String? {
         guard let start = Int(exactly: offset), start < layout.names.capacity else { return nil }

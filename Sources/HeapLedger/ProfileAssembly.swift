@@ -43,6 +43,7 @@ struct ProfileAssembly {
         return header
     }
 
+    /// Where the file was cut, none: those that are left are no fair share, of the old ones more than of the young.
     private mutating func readSamplesOnce(_ ledger: borrowing LedgerFile) {
         samples.removeAll(keepingCapacity: true)
         thinnings.removeAll(keepingCapacity: true)
@@ -62,6 +63,7 @@ struct ProfileAssembly {
                     site: Int32(bitPattern: record.site), thread: Int32(bitPattern: record.thread), address: address))
             thinnings.append(UInt8(record.thinning))
         }
+        if !samplesAreWhole { (samples, thinnings) = ([], []) }
         dense = Array(repeating: -1, count: capacity)
     }
 
@@ -157,7 +159,7 @@ struct ProfileAssembly {
         warn(damaged.samples, "live samples left out")
         if !samplesAreWhole {
             warnings.append(
-                "the ledger was cut: \(samples.count) live samples are left, live bytes come from the sites' counters")
+                "the ledger was cut: its live samples are left out; live bytes and rates come from the sites' counters")
         }
         return HeapProfile(
             process: process, sampling: sampling, duration: seconds(duration), modules: code.modules, sites: sites,

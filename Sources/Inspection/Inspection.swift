@@ -76,12 +76,10 @@ public enum Inspection {
         let identity = ledger.identity()
         let isAlive = isRunning(identity)
         let profile = ledger.profile(at: isAlive ? monotonicNanoseconds() : nil)
-        // The program is the first module that the loader mapped.
-        let program = profile.modules.first?.path.split(separator: "/").last.map(String.init)
         var process = ProcessState(
-            name: program ?? "process \(identity.pid)", pid: identity.pid,
+            name: ledger.programName() ?? "process \(identity.pid)", pid: identity.pid,
             capturedAt: identity.startTime + profile.duration,
-            trigger: isAlive ? "manual" : identity.exited ? "exit" : "killed")
+            trigger: isAlive ? "manual" : identity.exited ? "exit" : "unfinished")
         process.extra["liveBytes"] = profile.sites.reduce(0) { $0 + $1.live.bytes }
         // The profile's own warnings are told by the analysis.
         return SnapshotContents(process: process, profile: profile)
@@ -109,6 +107,7 @@ public enum Inspection {
         switch process.trigger {
         case "killed": process.isOutOfMemory == true ? .outOfMemory : .killed
         case "exit": .exited
+        case "unfinished": .unfinished
         default: nil
         }
     }

@@ -187,7 +187,7 @@ extension Confidence {
         let rate = candidate.rate
         let error = rate.value > 0 ? rate.error / rate.value : 1
         let points = error > 0.5 ? -1.5 : error > 0.25 ? -0.5 : error < 0.1 ? 0.25 : 0
-        let blocks = Figures.count(Double(count), "sampled block")
+        let blocks = count > 0 ? Figures.count(Double(count), "sampled block") : "counters alone"
         return Evidence(
             kind: .samples, text: "rests on \(blocks): the rate is known to ±\(Figures.percent(1.96 * error))",
             weight: points)

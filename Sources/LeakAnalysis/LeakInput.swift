@@ -46,6 +46,8 @@ public enum Ending: String, Sendable, Codable {
     case exited, killed
     /// By the kernel, at its cgroup's limit.
     case outOfMemory
+    /// Killed, or by `_exit`, or it became another program by exec: all that is known is that its ledger was not closed.
+    case unfinished
 }
 
 /// How much of what was found goes into the report.

@@ -201,7 +201,7 @@ private func losses(_ profile: HeapProfile?) -> [String] {
     guard let profile else { return [] }
     let sampling = profile.sampling
     let losses: [(text: String, count: UInt64)] = [
-        ("samples that found no room, in no estimate", sampling.samplesDropped),
+        ("samples that found no room or no ledger yet, in no estimate", sampling.samplesDropped),
         ("samples whose stack was lost for lack of space", sampling.stacksLost),
         ("stacks that were cut, their outermost frames missing", sampling.stacksCut),
         ("stacks that could not be unwound beyond the caller", sampling.stacksFailed),

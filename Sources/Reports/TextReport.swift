@@ -55,6 +55,7 @@ struct TextReport {
             case .exited?: "ended by itself"
             case .killed?: "killed"
             case .outOfMemory?: "killed for lack of memory"
+            case .unfinished?: "ended without closing its ledger (by a kill, _exit or exec)"
             }
         field("Process", [name, pid, observed, start, end])
 

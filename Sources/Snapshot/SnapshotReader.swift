@@ -74,7 +74,7 @@ public enum SnapshotReader {
             throw SnapshotError(
                 .notASnapshot, path,
                 isThere && status.st_size == 0
-                    ? "the file is empty: its writer was stopped before the first stage"
+                    ? "the file is empty: its writer was stopped before it wrote anything"
                     : "not a snapshot: give a file that `heaptide snapshot` or `heaptide run` wrote")
         }
         guard file.version <= Format.version else {

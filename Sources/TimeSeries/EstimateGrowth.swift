@@ -82,7 +82,10 @@ private struct Baseline {
             let settled = points.drop { $0.time < start + 4 * model.parameter * length }
             return judge(settled, onset: settled.first?.time, fit: fit)
         case .step:
-            return slope(of: after, pattern: model.curve > 0 ? .step : .shrinking, fit: fit, onset: change)
+            // A last few points, such as of a heap that is taken down, have no slope of their own.
+            return slope(
+                of: after.count >= 4 ? after : points[...], pattern: model.curve > 0 ? .step : .shrinking, fit: fit,
+                onset: change)
         case .ramp, .exponential, .logarithm:
             let pattern: GrowthPattern = model.curve > 0 ? .saturating : .shrinking
             return slope(of: lastThird(of: points[...]), pattern: pattern, fit: fit)

@@ -47,6 +47,18 @@ import Testing
         #expect(try analysis().contains("hold_memory"))
     }
 
+    /// The program below the shell held most of the memory until just before the shell ended.
+    @Test(arguments: ["kill(getpid(), SIGKILL);", "_exit(0);", "return 0;"])
+    func aParentThatEndsRightAfterwardsHidesNothing(ending: String) throws {
+        let holder = try holdingProgram("sleep(2); \(ending)", in: folder)
+        _ = try runService("\(holder) >/dev/null; exit 0", output: folder, options: ["--snapshot-at-exit"])
+        let analyses = try snapshots.map {
+            try run(Products.heaptide, ["analyze", folder.file("snapshots/\($0)")]).output
+        }
+        #expect(analyses.contains { $0.contains("hold_memory") }, "\(analyses)")
+        #expect(ledgers.isEmpty)
+    }
+
     @Test func anOrphanThatWasKilledIsTold() throws {
         let holder = try holdingProgram("kill(getpid(), SIGKILL);", in: folder)
         // The inner shell is gone before the program ends, so that heaptide waits for it.

@@ -71,7 +71,17 @@ import Testing
         #expect(simulation.count(.discardLedger) == 0)
         simulation.finishCapture()
         #expect(simulation.captures.count == 1)
-        #expect(simulation.log.last?.effect == .discardLedger)
+        // Else it is all that is left of what was to be kept.
+        #expect(simulation.count(.discardLedger) == (fails ? 0 : 1))
+    }
+
+    @Test(arguments: [false, true]) func aCleanExitAfterASnapshotThatFailedLeavesTheLedger(fails: Bool) {
+        var simulation = Simulation(Policy())
+        simulation.failsToCapture = fails
+        simulation.run(until: 3, limit: 1024 * mebibyte) { _ in 1000 * mebibyte }
+        #expect(simulation.captures.map(\.trigger) == [.limit])
+        simulation.step(.ended(Ending(.exited)))
+        #expect(simulation.count(.discardLedger) == (fails ? 0 : 1))
     }
 
     @Test func aCleanExitLeavesNothing() {

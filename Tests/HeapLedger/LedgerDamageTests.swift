@@ -88,6 +88,7 @@ import Testing
                 #expect(profile.sites.count == 4)
                 #expect(profile.sites[3].live.bytes == 30 * 468 * 140)
                 #expect(profile.warnings.contains { $0.contains("cut") })
+                #expect(profile.samples.isEmpty)
             } catch {
                 #expect(place < frames)
                 #expect(error.code == (place < 8 ? .notALedger : .cut))

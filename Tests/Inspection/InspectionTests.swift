@@ -45,7 +45,7 @@ import Testing
 
     @Test func aLedgerOfADeadProcessIsOneThatWasKilled() throws {
         let contents = try Inspection.open(path(ledger()))
-        #expect(contents.process.trigger == "killed")
+        #expect(contents.process.trigger == "unfinished")
         #expect(contents.process.pid == 4242)
         #expect(contents.process.name == "shop")
         #expect(contents.profile?.samples.count == 600)

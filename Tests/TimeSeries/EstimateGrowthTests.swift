@@ -171,6 +171,13 @@ import Testing
         #expect(abs(growth.perSecond - 2) < 0.01)
     }
 
+    /// A program that holds 20 MiB for 8 seconds and frees them in the last half of one did not shrink by 20 MiB a second.
+    @Test(arguments: 1...3) func aHeapThatIsTakenDownHasNoSlope(last: Int) {
+        let growth = estimateGrowth(
+            (0..<32).map { Point(time: Double($0) / 4, value: $0 < 32 - last ? 20 : 5 / Double($0 - 31 + last)) })
+        #expect(abs(growth.perSecond) < 1, "\(growth)")
+    }
+
     @Test func aStepHasTheTimeOfItsNewLevel() {
         let growth = estimateGrowth((0..<48).map { Point(time: Double($0), value: $0 < 30 ? 100 : 180) })
         #expect(growth.pattern == .step)
