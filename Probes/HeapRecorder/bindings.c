@@ -20,7 +20,6 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-
 static int no_pipe(int ends[2], int flags)
 {
     (void)flags;

@@ -24,7 +24,7 @@ void hr_remember_stderr(void)
     stderr_known = fstat(2, &stderr_at_start) == 0;
     if (has_said)
         return;
-    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *page = mmap(NULL, HR_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     has_said = page == MAP_FAILED ? NULL : page;
 }
 

@@ -97,12 +97,12 @@ public struct Attachment: Sendable {
         }
         let end = monotonicMilliseconds() + Int64(patience * 1000)
         var answer = try control(target, ProbeRequest(command: .detach))
-        while answer.result == .loaderBusy, monotonicMilliseconds() < end {
+        while answer.result == .loaderBusy {
+            guard monotonicMilliseconds() < end else {
+                throw AttachError(.noSafePlace, "process \(pid): its dynamic linker is kept busy: try again")
+            }
             usleep(UInt32.random(in: 1000...8000))
             answer = try control(target, ProbeRequest(command: .detach))
-        }
-        if answer.result == .loaderBusy {
-            throw AttachError(.noSafePlace, "process \(pid): its dynamic linker is kept busy: try again")
         }
         // Busy: it is inert, though a halted thread keeps the ledger mapped.
         guard answer.result == .done || answer.result == .busy else {
