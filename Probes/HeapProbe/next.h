@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "heap_recorder.h"
+
 typedef struct hp_allocator {
     void *(*malloc)(size_t);
     void *(*calloc)(size_t, size_t);
@@ -18,7 +20,7 @@ typedef struct hp_allocator {
 } hp_allocator;
 
 /* Until the first call these find the real functions and then forward; so the hot path tests nothing. */
-extern hp_allocator hp_next;
+extern HR_OWN hp_allocator hp_next;
 
 /* What the program sees by these names: an allocator in the program itself, or earlier in LD_PRELOAD, else the probe. */
 typedef struct hp_visible_allocator {

@@ -15,28 +15,21 @@
 uint8_t hr_filter[1u << HR_FILTER_BITS];
 
 /*
- * A cell of the filter with one sample tells its address's tag, so that most blocks that merely share the cell are
- * known not to be sampled; with several samples it counts them, and one that is full stays so: it costs time only.
+ * A cell of the filter counts its samples in the upper four bits; the lower four are their addresses' tags, one xor the
+ * other. So that of a lone sample stands there, also where others have come and gone, and most blocks that merely share the
+ * cell with it are known not to be sampled. A cell that is full stays so: it costs time only.
  */
-#define MANY 128u
-#define FULL 255u
+#define ONE 0x10u
+#define FULL 0xF0u
 
 static uint8_t tag(const void *block)
 {
-    uint8_t seven = (uint8_t)(((uintptr_t)block >> 4) * UINT64_C(0xD6E8FEB86659FD93) >> 57);
-    return seven ? seven : 1;
+    return (uint8_t)(((uintptr_t)block >> 4) * UINT64_C(0xD6E8FEB86659FD93) >> 60);
 }
 
-static uint8_t with(uint8_t cell, uint8_t tag)
-{
-    return cell == 0 ? tag : cell < MANY ? MANY + 2 : cell == FULL ? FULL : cell + 1;
-}
+static uint8_t with(uint8_t cell, uint8_t tag) { return cell >= FULL ? cell : (cell + ONE) ^ tag; }
 
-static uint8_t without(uint8_t cell, uint8_t tag)
-{
-    bool is_last = cell == tag || cell == MANY + 1;
-    return is_last ? 0 : cell < MANY || cell == FULL ? cell : cell - 1;
-}
+static uint8_t without(uint8_t cell, uint8_t tag) { return cell >= FULL ? cell : (cell - ONE) ^ tag; }
 
 static void change(const void *block, uint8_t (*changed)(uint8_t cell, uint8_t tag))
 {
@@ -51,16 +44,16 @@ static void filter_remove(const void *block) { change(block, without); }
 
 void hr_filter_pin(const void *block) { HR_STORE(hr_filter[hr_filter_slot(block)], FULL); }
 
-static bool is_ruled_out(const void *block)
+bool hr_is_ruled_out(const void *block)
 {
     uint8_t cell = HR_LOAD(hr_filter[hr_filter_slot(block)]);
-    return cell < MANY && cell != tag(block);
+    return cell < ONE || (cell < 2 * ONE && cell != (ONE | tag(block)));
 }
 
 void hr_filter_clear(void)
 {
     for (size_t i = 0; i < sizeof hr_filter; i++)
-        if (HR_LOAD(hr_filter[i]) != FULL)
+        if (HR_LOAD(hr_filter[i]) < FULL)
             HR_STORE(hr_filter[i], 0);
 }
 
@@ -216,7 +209,7 @@ static uint64_t find(uint64_t key)
 bool hr_sample_remove(const void *block, hl_sample *sample)
 {
     uint64_t key = (uintptr_t)block;
-    if (key <= HL_KEY_RESERVED || is_ruled_out(block))
+    if (key <= HL_KEY_RESERVED || hr_is_ruled_out(block))
         return false;
     uint64_t at = find(key);
     if (at == NOWHERE)

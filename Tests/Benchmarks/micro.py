@@ -41,7 +41,7 @@ def _go_on(process):
 
 
 def sample_cost(frames, bar, runs, milliseconds):
-    """Time in the slow path per sample, once the first part has warmed it up. Exact, since that is never paced: at 12,500
+    """Time in the slow path per sample, once the first part has warmed it up. Exact, since that is never paced: at some thousand
     samples a second each would find the caches cold."""
     program = compile_c("depth.c")
     costs, samples = [], 0

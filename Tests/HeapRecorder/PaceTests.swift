@@ -38,11 +38,24 @@ extension RecorderTests {
             #expect(try sampling().widestInterval == 16_384 << 2)
         }
 
-        /// 5,000 samples a second leave room for twice as many, not for four times.
+        /// 2,000 samples a second leave room for twice as many, not for four times.
         @Test func itBecomesFinerByAsMuchAsIsQuiet() throws {
-            sample(perSecond: 180_000, seconds: 0.018, from: 1)
-            sample(perSecond: 5000, seconds: 0.3, from: 1.02)
+            sample(perSecond: 180_000, seconds: 0.0244, from: 1)
+            #expect(try sampling().interval == 16_384 << 4)
+            sample(perSecond: 2000, seconds: 0.26, from: 1.03)
+            #expect(try sampling().interval == 16_384 << 3)
+        }
+
+        /// Beyond the finest interval the budget is 5,000 samples a second.
+        @Test func theFinestIntervalMayCostMore() throws {
+            sample(perSecond: 13_000, seconds: 0.25, from: 1)
             #expect(try sampling().interval == 16_384 << 1)
+            sample(perSecond: 6500, seconds: 0.25, from: 1.25)
+            #expect(try sampling().interval == 16_384 << 2)
+            sample(perSecond: 3250, seconds: 3, from: 1.5)
+            #expect(try sampling().interval == 16_384 << 2)
+            sample(perSecond: 2000, seconds: 0.6, from: 4.5)
+            #expect(try sampling().interval == 16_384)
         }
 
         /// 800 samples a second are few, but not if each takes 8 µs.

@@ -17,6 +17,8 @@
 #define HR_LIKELY(x) __builtin_expect(!!(x), 1)
 #define HR_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define HR_COLD __attribute__((noinline))
+/* In this library for certain: it is found without an instruction that loads its address first. */
+#define HR_OWN __attribute__((visibility("hidden")))
 
 /* ---- Set-up ---------------------------------------------------------------------------------------------------- */
 
@@ -75,7 +77,7 @@ typedef struct hr_thread {
     uint64_t mallocs_seen; /* allocations that reached the slow path: tells whether an operator new calls malloc */
 } hr_thread;
 
-extern __thread hr_thread hr_self;
+extern HR_OWN __thread hr_thread hr_self;
 
 /* True: this allocation is not sampled, and accounted for. Sizes beyond 2^63 are handled. */
 static inline bool hr_skip(size_t size)
@@ -92,7 +94,7 @@ static inline bool hr_skip(size_t size)
  * multiples of 64 MiB. */
 #define HR_FILTER_BITS 16
 #define HR_FILTER_GRAIN 8
-extern uint8_t hr_filter[1u << HR_FILTER_BITS] __attribute__((aligned(64)));
+extern HR_OWN uint8_t hr_filter[1u << HR_FILTER_BITS] __attribute__((aligned(64)));
 
 static inline size_t hr_filter_slot(const void *block)
 {
@@ -105,6 +107,9 @@ static inline bool hr_maybe_sampled(const void *block)
 {
     return HR_UNLIKELY(__atomic_load_n(&hr_filter[hr_filter_slot(block)], __ATOMIC_RELAXED) != 0);
 }
+
+/* The same of a block whose cell is not empty, by a closer look at it. */
+bool hr_is_ruled_out(const void *block);
 
 void hr_filter_add(const void *block);
 /* Never leaves the filter again, also not in a forked child. */
