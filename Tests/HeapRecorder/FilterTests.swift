@@ -1,0 +1,58 @@
+import HeapRecorder
+import TestSupport
+import Testing
+
+extension RecorderTests {
+    /// What a free is told of its block before anybody looks for its sample.
+    @Suite struct Filter {
+        private let recording = Recording()
+
+        private func isRuledOut(_ address: UInt) -> Bool { hr_is_ruled_out(UnsafeRawPointer(bitPattern: address)) }
+
+        private func hasSample(_ address: UInt) -> Bool {
+            hr_maybe_sampled(UnsafeRawPointer(bitPattern: address)) && !isRuledOut(address)
+        }
+
+        /// 256 bytes share a cell; a lone sample is known by its tag, also after others shared the cell with it.
+        @Test func aLoneSampleIsToldFromItsNeighbours() {
+            let cell: UInt = 0x7000_0000_0000
+            let blocks = (0..<16).map { cell + UInt($0) * 16 }
+            recording.record(blocks[3], size: 1, stack: [1])
+            let alone = blocks.map(hasSample)
+            #expect(alone[3])
+            #expect(alone.count { $0 } <= 5)  // tags of four bits: one in sixteen has the same
+            recording.record(blocks[9], size: 1, stack: [1])
+            #expect(blocks.allSatisfy(hasSample))
+            recording.free(blocks[9])
+            #expect(blocks.map(hasSample) == alone)
+            recording.free(blocks[3])
+            #expect(!blocks.contains(where: hasSample))
+        }
+
+        /// Whatever comes and goes: eight of the sixteen blocks of each cell at the most, as with the least that malloc gives.
+        @Test func noSampleIsEverRuledOut() {
+            var random = SplitMix64(seed: 7)
+            let blocks = (0..<2048).map { 0x7100_0000_0000 + UInt($0) * 32 }
+            var isLive = [Bool](repeating: false, count: blocks.count)
+            var ruledOut = 0
+            for _ in 0..<20_000 {
+                let i = blocks.indices.randomElement(using: &random)!
+                isLive[i] ? recording.free(blocks[i]) : recording.record(blocks[i], size: 1, stack: [1])
+                isLive[i].toggle()
+                let other = blocks.indices.randomElement(using: &random)!
+                ruledOut += isLive[other] && !hasSample(blocks[other]) ? 1 : 0
+            }
+            #expect(ruledOut == 0)
+            for i in blocks.indices where isLive[i] { recording.free(blocks[i]) }
+            #expect(!blocks.contains(where: hasSample))
+        }
+
+        /// A cell counts to fifteen and stays there.
+        @Test func aFullCellRulesNothingOut() {
+            let blocks = (0..<16).map { 0x7200_0000_0000 + UInt($0) * 16 }
+            blocks.forEach { recording.record($0, size: 1, stack: [1]) }
+            blocks.dropLast().forEach(recording.free)
+            #expect(hasSample(blocks.last!))
+        }
+    }
+}
