@@ -203,8 +203,9 @@ void hr_modules_refresh(void) { hr_with_large_stack(refresh, NULL); }
 void hr_modules_follow(uint64_t now)
 {
     static uint64_t last;
-    if (HR_LIKELY(hr_loader_tells())) {
-        if (HR_UNLIKELY(hr_loader_has_loaded(HR_LOAD(known_loads))))
+    uint64_t loads = hr_loader_tells();
+    if (HR_LIKELY(loads)) {
+        if (HR_UNLIKELY(loads != HR_LOAD(known_loads)))
             hr_modules_refresh();
         return;
     }

@@ -9,11 +9,12 @@
 #include "recorder_internal.h"
 
 #define WINDOW_NS UINT64_C(250000000)
-#define FINE_SAMPLES 3125u   /* 12,500 a second */
-#define COARSE_SAMPLES 1250u /* 5,000 a second: at 0.8 µs each, with its free and the caches' part, 0.4% of a core */
+#define FINE_SAMPLES 3125u  /* 12,500 a second */
+#define COARSE_SAMPLES 625u /* 2,500: with its free and what the program misses in its caches one costs 3 µs (python3) */
 #define WINDOW_COST (WINDOW_NS / 200) /* 0.5% of a core */
-#define IS_QUIET(used, budget) ((used) < (budget) / 100 * 45) /* twice as much will still be within it */
+#define FITS(expected, budget) ((expected) < (budget) / 10 * 9)
 #define MOST_DOUBLINGS 2u /* at a time: a burst is soon over */
+#define MOST_HALVINGS 3u
 #define LARGEST_COST 50000u /* a thread that lost its core in the middle of a sample tells nothing of the load … */
 #define SLOW_NS 10000u
 #define FEWEST_SLOW 8u /* … but several of them do */
@@ -67,20 +68,21 @@ static void maybe_finer(uint64_t samples, uint64_t spent)
 {
     hl_header *header = hr_ledger_now.header;
     uint64_t interval = HR_LOAD(header->interval), live = HR_LOAD(header->samples_live);
-    uint32_t halvings = 0;
-    while (halvings < MOST_DOUBLINGS && interval >> halvings > finest(header)
-           && IS_QUIET(samples << halvings, budget(header, interval >> halvings >> 1)) && IS_QUIET(spent << halvings, WINDOW_COST)
-           && live << halvings < hr_region_end(HR_REGIONS - 1) / 4)
-        halvings++;
+    uint32_t halvings = MOST_HALVINGS;
+    while (halvings > 0
+           && (interval >> halvings < finest(header) || !FITS(spent << halvings, WINDOW_COST)
+               || !FITS(samples << halvings, budget(header, interval >> halvings))
+               || live << halvings >= hr_region_end(HR_REGIONS - 1) / 2))
+        halvings--;
     if (halvings)
         set_interval(header, interval >> halvings);
 }
 
-/* Where the budget was used up in `elapsed`: the next is to last for half a window at the most. */
-static uint32_t doublings(uint64_t elapsed)
+/* Where the budget lasts for so long: the next is to last for half a window at the most. */
+static uint32_t doublings(uint64_t lasts)
 {
     uint32_t n = 1;
-    while (n < MOST_DOUBLINGS && elapsed << (n + 2) <= WINDOW_NS)
+    while (n < MOST_DOUBLINGS && lasts << (n + 2) <= WINDOW_NS)
         n++;
     return n;
 }
@@ -95,9 +97,11 @@ void hr_pace(uint64_t now, uint64_t cost)
     uint32_t samples = HR_ADD(window.samples, 1) + 1;
     uint64_t counted = cost < LARGEST_COST ? cost : LARGEST_COST;
     uint64_t spent = HR_ADD(window.cost, counted) + counted;
-    bool many = samples == budget(header, HR_LOAD(header->interval)) || (spent >= WINDOW_COST && spent - counted < WINDOW_COST);
     uint64_t began = HR_LOAD(window.began);
     uint64_t elapsed = now > began ? now - began : 0; /* another thread may have been faster */
+    uint32_t allowed = budget(header, HR_LOAD(header->interval));
+    bool is_storm = samples == allowed / 4 && elapsed < WINDOW_NS / 16; /* which would use it up four times too fast */
+    bool many = is_storm || samples == allowed || (spent >= WINDOW_COST && spent - counted < WINDOW_COST);
     bool is_slow = cost > SLOW_NS;
     uint32_t slow = HR_ADD(window.slow, is_slow) + is_slow;
     uint64_t stalled = HR_ADD(window.stalled, is_slow ? cost : 0) + cost;
@@ -106,7 +110,7 @@ void hr_pace(uint64_t now, uint64_t cost)
         HR_ADD(header->paced, 1);
         if (stalls)
             HR_ADD(header->stalled, 1);
-        hr_pace_coarser(stalls ? 1 : doublings(elapsed));
+        hr_pace_coarser(stalls ? 1 : doublings(is_storm ? 4 * elapsed : elapsed));
         begin_window(now);
     } else if (elapsed >= WINDOW_NS) {
         begin_window(now);

@@ -27,9 +27,9 @@ extension RecorderTests {
             #expect(try sampling().paced == 0)
         }
 
-        /// A window's budget is used up in 17 ms: two doublings, with which the next lasts for 69.
+        /// A quarter of a window's budget is used up in 4 ms: two doublings, with which all of it lasts for 69.
         @Test func aBurstIsSampledMoreCoarselyAndFinelyAgainAfterwards() throws {
-            sample(perSecond: 180_000, seconds: 0.018, from: 1)
+            sample(perSecond: 180_000, seconds: 0.005, from: 1)
             let burst = try sampling()
             #expect(burst.interval == 16_384 << 2)
             #expect(burst.paced == 1 && burst.stalled == 0)
@@ -38,23 +38,33 @@ extension RecorderTests {
             #expect(try sampling().widestInterval == 16_384 << 2)
         }
 
-        /// 2,000 samples a second leave room for twice as many, not for four times.
+        /// 800 samples a second leave room for twice as many, not for four times.
         @Test func itBecomesFinerByAsMuchAsIsQuiet() throws {
-            sample(perSecond: 180_000, seconds: 0.0244, from: 1)
+            sample(perSecond: 180_000, seconds: 0.0056, from: 1)
             #expect(try sampling().interval == 16_384 << 4)
-            sample(perSecond: 2000, seconds: 0.26, from: 1.03)
+            sample(perSecond: 800, seconds: 0.26, from: 1.03)
             #expect(try sampling().interval == 16_384 << 3)
         }
 
-        /// Beyond the finest interval the budget is 5,000 samples a second.
+        /// A program that allocates so much, sampled as the interval says from time to time.
+        private func allocate(perSecond bytes: Double, seconds: Double, from start: Double) throws {
+            var due = 0.0
+            for slice in stride(from: start, to: start + seconds, by: 0.004) {
+                due += 0.004 * bytes / Double(try sampling().interval)
+                sample(perSecond: due.rounded(.down) / 0.004, seconds: 0.0040001, from: slice)
+                due -= due.rounded(.down)
+            }
+        }
+
+        /// 12,500 samples a second of the finest interval are allowed, 2,500 of a wider one; and back, once it would do.
         @Test func theFinestIntervalMayCostMore() throws {
-            sample(perSecond: 13_000, seconds: 0.25, from: 1)
-            #expect(try sampling().interval == 16_384 << 1)
-            sample(perSecond: 6500, seconds: 0.25, from: 1.25)
-            #expect(try sampling().interval == 16_384 << 2)
-            sample(perSecond: 3250, seconds: 3, from: 1.5)
-            #expect(try sampling().interval == 16_384 << 2)
-            sample(perSecond: 2000, seconds: 0.6, from: 4.5)
+            try allocate(perSecond: 190e6, seconds: 1, from: 1)
+            #expect(try sampling().interval == 16_384)
+            try allocate(perSecond: 2e9, seconds: 1, from: 2)
+            #expect(try sampling().interval == 16_384 << 6)
+            try allocate(perSecond: 190e6, seconds: 2, from: 3)
+            #expect(try sampling().interval == 16_384 << 3)
+            try allocate(perSecond: 150e6, seconds: 1, from: 5)
             #expect(try sampling().interval == 16_384)
         }
 

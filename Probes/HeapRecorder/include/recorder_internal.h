@@ -135,9 +135,8 @@ uint32_t hr_async_chain(const hr_registers *frame, uint64_t *frames, uint32_t ro
 /* loader.c: to be called before and after a first library is loaded. */
 void hr_loader_load(void);
 void hr_loader_loaded(void);
-/* Whether more than `known` was ever loaded, as far as the loader tells. */
-bool hr_loader_tells(void);
-bool hr_loader_has_loaded(uint64_t known);
+/* How many modules were ever loaded, without a lock; 0 where the loader does not tell. */
+uint64_t hr_loader_tells(void);
 
 /* workspace.c: what the thread has while it takes a sample. */
 typedef struct hr_workspace {
