@@ -50,8 +50,8 @@ extension RecorderTests {
         /// A cell counts to fifteen and stays there.
         @Test func aFullCellRulesNothingOut() {
             let blocks = (0..<16).map { 0x7200_0000_0000 + UInt($0) * 16 }
-            blocks.forEach { recording.record($0, size: 1, stack: [1]) }
-            blocks.dropLast().forEach(recording.free)
+            for block in blocks { recording.record(block, size: 1, stack: [1]) }
+            for block in blocks.dropLast() { recording.free(block) }
             #expect(hasSample(blocks.last!))
         }
     }
