@@ -143,7 +143,7 @@ import Testing
         let profile = try #require(try probed.profiles().first)
         let live = profile.blocks(ofSize: 333).live
         // Of samples of different intervals, since all of it takes ten milliseconds.
-        let variance = profile.samples.reduce(0) { $0 + ($1.size == 333 ? $1.weight * $1.weight : 0) }
+        let variance = profile.samples.reduce(0) { $0 + ($1.size == 333 ? Double($1.weight * $1.weight) : 0) }
         #expect(abs(live - 200_000) < 4 * variance.squareRoot())
     }
 }
