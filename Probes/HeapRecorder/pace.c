@@ -63,7 +63,8 @@ static void begin_window(uint64_t now)
     HR_STORE(window.stalled, 0);
 }
 
-/* At the end of a window: by as much as it was quiet, as far as the table would have room too. */
+/* At the end of a window: by as much as it was quiet, as far as the table would be half empty then too. (If it were full soon
+ * and thinned, this would be undone again and again, and what is old would be known by ever fewer samples.) */
 static void maybe_finer(uint64_t samples, uint64_t spent)
 {
     hl_header *header = hr_ledger_now.header;
@@ -72,7 +73,7 @@ static void maybe_finer(uint64_t samples, uint64_t spent)
     while (halvings > 0
            && (interval >> halvings < finest(header) || !FITS(spent << halvings, WINDOW_COST)
                || !FITS(samples << halvings, budget(header, interval >> halvings))
-               || live << halvings >= hr_region_end(HR_REGIONS - 1) / 2))
+               || live << halvings >= hr_region_end(HR_REGIONS - 1) / 4))
         halvings--;
     if (halvings)
         set_interval(header, interval >> halvings);
