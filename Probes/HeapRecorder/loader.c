@@ -113,7 +113,7 @@ void hr_loader_loaded(void)
         loads = candidates[0];
 }
 
-uint64_t hr_loader_tells(void) { return loads ? HR_LOAD(*loads) : 0; }
+uint64_t hr_loads_seen(void) { return loads ? HR_LOAD(*loads) : 0; }
 
 bool hr_loader_try_enter(void) { return !lock || pthread_mutex_trylock(lock) == 0; }
 

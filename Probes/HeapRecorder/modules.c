@@ -203,7 +203,7 @@ void hr_modules_refresh(void) { hr_with_large_stack(refresh, NULL); }
 void hr_modules_follow(uint64_t now)
 {
     static uint64_t last;
-    uint64_t loads = hr_loader_tells();
+    uint64_t loads = hr_loads_seen();
     if (HR_LIKELY(loads)) {
         if (HR_UNLIKELY(loads != HR_LOAD(known_loads)))
             hr_modules_refresh();

@@ -1,29 +1,36 @@
 /*
  * Keeps sampling within a budget of samples and of time, and backs off where samples stall, as they do when the cgroup
- * reclaims the ledger's pages. It starts fine, so that a slow leak in a small service is measured
- * within seconds; whoever allocates gigabytes a second is sampled more coarsely, by as many doublings of the interval as
- * that takes, and finely again when it has passed. Beyond the finest interval the budget is smaller: nothing there is known
- * within seconds anyway, and what is known is known by many samples. Estimates stay unbiased: each gap is drawn with the
- * interval that is known before, and each sample weighs by the interval that its gap was drawn with.
+ * reclaims the ledger's pages. It starts fine, so that a slow leak in a small service is measured within seconds; whoever
+ * allocates gigabytes a second is sampled more coarsely, by as many doublings of the interval as that takes, and finely
+ * again when it has passed. Beyond the finest interval the budget is smaller: a busy program pays most for a sample, with
+ * what it misses in its caches afterwards. Estimates stay unbiased: each gap is drawn with the interval that is known
+ * before, and each sample weighs by the interval that its gap was drawn with.
  */
 #include "recorder_internal.h"
 
 #define WINDOW_NS UINT64_C(250000000)
 #define FINE_SAMPLES 3125u  /* 12,500 a second */
-#define COARSE_SAMPLES 625u /* 2,500: with its free and what the program misses in its caches one costs 3 µs (python3) */
+#define COARSE_SAMPLES 625u /* 2,500: with its free and the program's caches one costs 3 µs (measured, python3) */
+#define FIRST_SAMPLES 781u  /* of a process that begins, of which nothing is known: many begin with a storm */
 #define WINDOW_COST (WINDOW_NS / 200) /* 0.5% of a core */
 #define FITS(expected, budget) ((expected) < (budget) / 10 * 9)
 #define MOST_DOUBLINGS 2u /* at a time: a burst is soon over */
-#define MOST_HALVINGS 3u
+#define MOST_HALVINGS 3u  /* so many that the finest is within reach, also where what lies between has no budget for it */
 #define LARGEST_COST 50000u /* a thread that lost its core in the middle of a sample tells nothing of the load … */
 #define SLOW_NS 10000u
 #define FEWEST_SLOW 8u /* … but several of them do */
 
+/* Of one ledger and one interval. */
 static struct {
-    uint64_t serial, began;
-    uint32_t samples, slow;
+    uint64_t serial, interval, began;
+    uint32_t allowed, samples, slow;
     uint64_t cost, stalled;
 } window;
+
+/* What the table has had room for since it was last full; 0: it never was. */
+static struct {
+    uint64_t serial, interval;
+} room;
 
 /* The finest interval allowed now. */
 static uint64_t finest(const hl_header *header)
@@ -45,7 +52,13 @@ static void set_interval(hl_header *header, uint64_t interval)
         HR_STORE(header->widest_interval, interval);
 }
 
-void hr_pace_coarser(uint32_t doublings)
+static void set_room(uint64_t interval)
+{
+    HR_STORE(room.interval, interval);
+    HR_STORE(room.serial, hr_ledger_now.serial);
+}
+
+static void coarser(uint32_t doublings)
 {
     hl_header *header = hr_ledger_now.header;
     uint64_t interval = HR_LOAD(header->interval);
@@ -53,9 +66,20 @@ void hr_pace_coarser(uint32_t doublings)
         set_interval(header, interval << doublings);
 }
 
+void hr_pace_thinned(void)
+{
+    coarser(1);
+    set_room(HR_LOAD(hr_ledger_now.header->interval));
+}
+
 static void begin_window(uint64_t now)
 {
+    hl_header *header = hr_ledger_now.header;
+    uint64_t interval = HR_LOAD(header->interval);
+    bool is_first = HR_LOAD(window.serial) != hr_ledger_now.serial;
+    HR_STORE(window.allowed, is_first ? FIRST_SAMPLES : budget(header, interval));
     HR_STORE(window.serial, hr_ledger_now.serial);
+    HR_STORE(window.interval, interval);
     HR_STORE(window.began, now);
     HR_STORE(window.samples, 0);
     HR_STORE(window.slow, 0);
@@ -63,23 +87,33 @@ static void begin_window(uint64_t now)
     HR_STORE(window.stalled, 0);
 }
 
-/* At the end of a window: by as much as it was quiet, as far as the table would be half empty then too. (If it were full soon
- * and thinned, this would be undone again and again, and what is old would be known by ever fewer samples.) */
+/* A table that was full has to be half as full as thinning leaves it before it gets more: else it would soon be full again,
+ * and again, and what is old would be known by ever fewer samples of ever more weight. */
+static bool has_room(uint64_t interval, uint32_t halvings)
+{
+    bool was_full = HR_LOAD(room.serial) == hr_ledger_now.serial && interval < HR_LOAD(room.interval);
+    return !was_full || HR_LOAD(hr_ledger_now.header->samples_live) << halvings < hr_samples_capacity() / 4;
+}
+
+/* At the end of a window: by as much as it was quiet. */
 static void maybe_finer(uint64_t samples, uint64_t spent)
 {
     hl_header *header = hr_ledger_now.header;
-    uint64_t interval = HR_LOAD(header->interval), live = HR_LOAD(header->samples_live);
+    uint64_t interval = HR_LOAD(header->interval);
     uint32_t halvings = MOST_HALVINGS;
     while (halvings > 0
            && (interval >> halvings < finest(header) || !FITS(spent << halvings, WINDOW_COST)
                || !FITS(samples << halvings, budget(header, interval >> halvings))
-               || live << halvings >= hr_region_end(HR_REGIONS - 1) / 4))
+               || !has_room(interval >> halvings, halvings)))
         halvings--;
-    if (halvings)
-        set_interval(header, interval >> halvings);
+    if (halvings == 0)
+        return;
+    set_interval(header, interval >> halvings);
+    if (interval >> halvings < HR_LOAD(room.interval))
+        HR_STORE(room.interval, interval >> halvings);
 }
 
-/* Where the budget lasts for so long: the next is to last for half a window at the most. */
+/* Where the budget lasts for so long: as much is to last for half a window at the most. */
 static uint32_t doublings(uint64_t lasts)
 {
     uint32_t n = 1;
@@ -91,31 +125,31 @@ static uint32_t doublings(uint64_t lasts)
 void hr_pace(uint64_t now, uint64_t cost)
 {
     hl_header *header = hr_ledger_now.header;
-    if (HR_LOAD(header->interval) == 1)
+    uint64_t interval = HR_LOAD(header->interval);
+    if (interval == 1)
         return; /* exact was asked for */
-    if (HR_LOAD(window.serial) != hr_ledger_now.serial)
+    if (HR_LOAD(window.serial) != hr_ledger_now.serial || HR_LOAD(window.interval) != interval)
         begin_window(now);
     uint32_t samples = HR_ADD(window.samples, 1) + 1;
     uint64_t counted = cost < LARGEST_COST ? cost : LARGEST_COST;
     uint64_t spent = HR_ADD(window.cost, counted) + counted;
     uint64_t began = HR_LOAD(window.began);
     uint64_t elapsed = now > began ? now - began : 0; /* another thread may have been faster */
-    uint32_t allowed = budget(header, HR_LOAD(header->interval));
-    bool is_storm = samples == allowed / 4 && elapsed < WINDOW_NS / 16; /* which would use it up four times too fast */
-    bool many = is_storm || samples == allowed || (spent >= WINDOW_COST && spent - counted < WINDOW_COST);
     bool is_slow = cost > SLOW_NS;
     uint32_t slow = HR_ADD(window.slow, is_slow) + is_slow;
     uint64_t stalled = HR_ADD(window.stalled, is_slow ? cost : 0) + cost;
     bool stalls = is_slow && slow >= FEWEST_SLOW && stalled >= 2 * WINDOW_COST;
-    if (many || stalls) {
+    bool is_over = elapsed >= WINDOW_NS;
+    bool is_spent = samples == HR_LOAD(window.allowed) || (spent >= WINDOW_COST && spent - counted < WINDOW_COST);
+    if (stalls || (is_spent && !is_over)) {
         HR_ADD(header->paced, 1);
         if (stalls)
             HR_ADD(header->stalled, 1);
-        hr_pace_coarser(stalls ? 1 : doublings(is_storm ? 4 * elapsed : elapsed));
+        coarser(stalls ? 1 : doublings(elapsed));
         begin_window(now);
-    } else if (elapsed >= WINDOW_NS) {
-        begin_window(now);
+    } else if (is_over) {
         maybe_finer(samples, spent);
+        begin_window(now);
     }
 }
 
@@ -126,8 +160,10 @@ void hr_pace_obey(void)
     uint64_t ordered = HR_LOAD(header->order_interval);
     if (HR_LOAD(obeyed_serial) == hr_ledger_now.serial && HR_LOAD(obeyed) == ordered)
         return;
-    if (ordered || HR_LOAD(obeyed_serial) == hr_ledger_now.serial)
+    if (ordered || HR_LOAD(obeyed_serial) == hr_ledger_now.serial) {
         set_interval(header, finest(header));
+        set_room(0);
+    }
     HR_STORE(obeyed, ordered);
     HR_STORE(obeyed_serial, hr_ledger_now.serial);
 }

@@ -54,19 +54,21 @@ typedef struct question {
 
 /* Pages of loaded files that can be read, each at its number modulo KNOWN_PAGES, with how much had been loaded when that
  * was seen: a search in a table takes a dozen, and the next search most of them again. Nothing else comes to where a file
- * was without being loaded. */
+ * was without being loaded. (Whoever unloads a file in whose code a thread is right now takes its pages away with or without
+ * this.) */
 #define KNOWN_PAGES 256u
 static uint64_t known_pages[KNOWN_PAGES];
 
 /* A file's segments may leave holes, also in the midst of its tables. */
 static bool can_read(uint64_t address)
 {
-    uint64_t page = address / HR_PAGE | hr_loader_tells() << 36, *known = &known_pages[address / HR_PAGE % KNOWN_PAGES];
-    if (HR_LOAD(*known) == page)
+    uint64_t page = address / HR_PAGE, key = page | hr_loads_seen() << 36;
+    uint64_t *known = &known_pages[page % KNOWN_PAGES];
+    if (HR_LOAD(*known) == key)
         return true;
     if (!hr_is_readable((const void *)address))
         return false;
-    HR_STORE(*known, page);
+    HR_STORE(*known, key);
     return true;
 }
 
@@ -291,10 +293,10 @@ static bool read_rule(unw_cursor_t *cursor, hr_rule *rule)
 static bool is_signal_return(uint64_t ip, bool in_file)
 {
     static const uint8_t code[9] = {0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05};
-    for (uint64_t end = ip; end < ip + sizeof code; end += sizeof code - 1)
-        if (!(in_file ? can_read(end) : hr_is_readable((const void *)end)))
-            return false;
-    return memcmp((const void *)ip, code, sizeof code) == 0;
+    uint64_t last = ip + sizeof code - 1;
+    bool readable = in_file ? can_read(ip) && can_read(last)
+                            : hr_is_readable((const void *)ip) && hr_is_readable((const void *)last);
+    return readable && memcmp((const void *)ip, code, sizeof code) == 0;
 }
 
 static hr_rule learn_in_file(question *asked)
@@ -315,7 +317,7 @@ hr_rule hr_rule_learn(uint64_t ip, bool exact)
     /* A call may be the last instruction of a function: what is looked up is the call. */
     question asked = {.ip = exact ? ip : ip - 1};
     bool in_file = hr_code_object_at(asked.ip, &asked.object);
-    if (!hr_loader_tells())
+    if (!hr_loads_seen())
         forget_pages();
     if (is_signal_return(ip, in_file && ip + 8 < asked.object.end))
         return (hr_rule){.kind = HR_RULE_SIGNAL};

@@ -17,7 +17,8 @@ uint8_t hr_filter[1u << HR_FILTER_BITS];
 /*
  * A cell of the filter counts its samples in the upper four bits; the lower four are their addresses' tags, one xor the
  * other. So that of a lone sample stands there, also where others have come and gone, and most blocks that merely share the
- * cell with it are known not to be sampled. A cell that is full stays so: it costs time only.
+ * cell with it are known not to be sampled. A cell of fifteen stays full: it costs time only, and hardly any is before half a
+ * million samples live.
  */
 #define ONE 0x10u
 #define FULL 0xF0u
@@ -29,7 +30,13 @@ static uint8_t tag(const void *block)
 
 static uint8_t with(uint8_t cell, uint8_t tag) { return cell >= FULL ? cell : (cell + ONE) ^ tag; }
 
-static uint8_t without(uint8_t cell, uint8_t tag) { return cell >= FULL ? cell : (cell - ONE) ^ tag; }
+static bool rules_out(uint8_t cell, uint8_t tag) { return cell < ONE || (cell < 2 * ONE && cell != (ONE | tag)); }
+
+/* What is not in it cannot be taken out: a handler that forks may have emptied it in the meantime. */
+static uint8_t without(uint8_t cell, uint8_t tag)
+{
+    return cell >= FULL || rules_out(cell, tag) ? cell : (cell - ONE) ^ tag;
+}
 
 static void change(const void *block, uint8_t (*changed)(uint8_t cell, uint8_t tag))
 {
@@ -38,7 +45,7 @@ static void change(const void *block, uint8_t (*changed)(uint8_t cell, uint8_t t
         ;
 }
 
-void hr_filter_add(const void *block) { change(block, with); }
+static void filter_add(const void *block) { change(block, with); }
 
 static void filter_remove(const void *block) { change(block, without); }
 
@@ -46,8 +53,7 @@ void hr_filter_pin(const void *block) { HR_STORE(hr_filter[hr_filter_slot(block)
 
 bool hr_is_ruled_out(const void *block)
 {
-    uint8_t cell = HR_LOAD(hr_filter[hr_filter_slot(block)]);
-    return cell < ONE || (cell < 2 * ONE && cell != (ONE | tag(block)));
+    return rules_out(HR_LOAD(hr_filter[hr_filter_slot(block)]), tag(block));
 }
 
 void hr_filter_clear(void)
@@ -56,8 +62,6 @@ void hr_filter_clear(void)
         if (HR_LOAD(hr_filter[i]) < FULL)
             HR_STORE(hr_filter[i], 0);
 }
-
-static uint64_t capacity(void) { return hr_region_end(HR_REGIONS - 1); }
 
 /* The first slot of the key's bucket in a region. */
 static uint64_t bucket_of(uint64_t key, uint32_t region)
@@ -116,12 +120,12 @@ static void thin(void *no_context)
     if (__atomic_exchange_n(&thinning_now, hr_ledger_now.serial, __ATOMIC_ACQUIRE) == hr_ledger_now.serial)
         return;
     uint32_t before = HR_LOAD(header->thinnings);
-    if (HR_LOAD(header->samples_live) > capacity() / 2 && before < 48) {
-        hr_pace_coarser(1);
+    if (HR_LOAD(header->samples_live) > hr_samples_capacity() / 2 && before < 48) {
+        hr_pace_thinned();
         __atomic_store_n(&header->thinnings, before + 1, __ATOMIC_RELEASE);
         uint64_t random = hr_configured.seed ? hr_configured.seed + before : hr_clock(), bits = 0; /* a draw is 64 coins */
         uint32_t coins = 0;
-        for (uint64_t i = 0; i < capacity(); i++) {
+        for (uint64_t i = 0; i < hr_samples_capacity(); i++) {
             uint64_t key = __atomic_load_n(&hr_ledger_now.keys[i], __ATOMIC_ACQUIRE);
             if (key <= HL_KEY_RESERVED || hr_ledger_now.samples[i].thinning > before)
                 continue;
@@ -155,7 +159,7 @@ static bool insert_into(uint32_t region, uint64_t key, const hl_sample *sample)
         /* Not before: whoever brought it may have thinned the table just now, and that was no toss for this one. (A
          * thread that thins between these lines leaves it out, and its weight doubles all the same.) */
         hr_ledger_now.samples[i].thinning = HR_LOAD(header->thinnings);
-        hr_filter_add((const void *)(uintptr_t)key);
+        filter_add((const void *)(uintptr_t)key);
         __atomic_store_n(&hr_ledger_now.keys[i], key, __ATOMIC_RELEASE);
         HR_ADD(header->samples_live, 1);
         return true;
@@ -169,7 +173,7 @@ bool hr_sample_insert(const void *block, const hl_sample *sample)
     uint64_t key = (uintptr_t)block;
     if (key <= HL_KEY_RESERVED)
         return false;
-    if (HR_LOAD(header->samples_live) > capacity() / 2)
+    if (HR_LOAD(header->samples_live) > hr_samples_capacity() / 2)
         hr_with_large_stack(thin, NULL); /* a handler must not leave it half done */
     uint64_t live = HR_LOAD(header->samples_live);
     use(region_for(live + live / 4)); /* so that it is settled by then */
@@ -208,7 +212,7 @@ static uint64_t find(uint64_t key)
 
 bool hr_sample_remove(const void *block, hl_sample *sample)
 {
-    uint64_t key = (uintptr_t)block;
+    uint64_t key = (uintptr_t)block, serial = hr_ledger_now.serial;
     if (key <= HL_KEY_RESERVED || hr_is_ruled_out(block))
         return false;
     uint64_t at = find(key);
@@ -218,6 +222,8 @@ bool hr_sample_remove(const void *block, hl_sample *sample)
     /* Only thinning can have taken it meanwhile: then it is in no estimate and its death neither. */
     if (!__atomic_compare_exchange_n(&hr_ledger_now.keys[at], &key, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return false;
+    if (serial != hr_ledger_now.serial)
+        return true; /* a handler has forked: it was the parent's, and so is the count */
     filter_remove(block);
     HR_ADD(hr_ledger_now.header->samples_live, -1);
     return true;

@@ -81,7 +81,11 @@ import Testing
         }
         """
 
-    @Test(arguments: ["-O2 -fomit-frame-pointer", "-O2 -fno-omit-frame-pointer", "-O0", "-O3 -mavx2"])
+    /// The last is a program with holes between its segments.
+    @Test(arguments: [
+        "-O2 -fomit-frame-pointer", "-O2 -fno-omit-frame-pointer", "-O0", "-O3 -mavx2",
+        "-O2 -fomit-frame-pointer -Wl,-z,max-page-size=0x200000 -Wl,-z,separate-code",
+    ])
     func asLibgccFindsThem(flags: String) throws {
         let probed = try Probed(
             Self.program, as: "stacks.cpp", flags: flags.split(separator: " ").map(String.init) + ["-pthread"])

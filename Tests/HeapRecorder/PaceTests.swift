@@ -21,31 +21,6 @@ extension RecorderTests {
             }
         }
 
-        @Test func withinTheBudgetNothingChanges() throws {
-            sample(perSecond: 12_000, seconds: 3, from: 1)
-            #expect(try sampling().interval == 16_384)
-            #expect(try sampling().paced == 0)
-        }
-
-        /// A quarter of a window's budget is used up in 4 ms: two doublings, with which all of it lasts for 69.
-        @Test func aBurstIsSampledMoreCoarselyAndFinelyAgainAfterwards() throws {
-            sample(perSecond: 180_000, seconds: 0.005, from: 1)
-            let burst = try sampling()
-            #expect(burst.interval == 16_384 << 2)
-            #expect(burst.paced == 1 && burst.stalled == 0)
-            sample(perSecond: 100, seconds: 0.5, from: 2)
-            #expect(try sampling().interval == 16_384)
-            #expect(try sampling().widestInterval == 16_384 << 2)
-        }
-
-        /// 800 samples a second leave room for twice as many, not for four times.
-        @Test func itBecomesFinerByAsMuchAsIsQuiet() throws {
-            sample(perSecond: 180_000, seconds: 0.0056, from: 1)
-            #expect(try sampling().interval == 16_384 << 4)
-            sample(perSecond: 800, seconds: 0.26, from: 1.03)
-            #expect(try sampling().interval == 16_384 << 3)
-        }
-
         /// A program that allocates so much, sampled as the interval says from time to time.
         private func allocate(perSecond bytes: Double, seconds: Double, from start: Double) throws {
             var due = 0.0
@@ -56,8 +31,46 @@ extension RecorderTests {
             }
         }
 
+        /// Has it be known for a while, so that what comes next is not a process's beginning.
+        private func beQuiet(from start: Double) { sample(perSecond: 100, seconds: 0.6, from: start) }
+
+        @Test func withinTheBudgetNothingChanges() throws {
+            beQuiet(from: 1)
+            sample(perSecond: 12_000, seconds: 3, from: 2)
+            #expect(try sampling().interval == 16_384)
+            #expect(try sampling().paced == 0)
+        }
+
+        /// A window's budget is used up in 17 ms: two doublings.
+        @Test func aBurstIsSampledMoreCoarselyAndFinelyAgainAfterwards() throws {
+            beQuiet(from: 1)
+            sample(perSecond: 180_000, seconds: 0.018, from: 2)
+            let burst = try sampling()
+            #expect(burst.interval == 16_384 << 2)
+            #expect(burst.paced == 1 && burst.stalled == 0)
+            sample(perSecond: 100, seconds: 0.5, from: 3)
+            #expect(try sampling().interval == 16_384)
+            #expect(try sampling().widestInterval == 16_384 << 2)
+        }
+
+        /// A process that begins with a storm is not learnt from that: a quarter of a window's budget will do.
+        @Test func aStormAtTheBeginningIsSeenSooner() throws {
+            sample(perSecond: 180_000, seconds: 0.0044, from: 1)
+            #expect(try sampling().interval == 16_384 << 2)
+            #expect(try sampling().paced == 1)
+        }
+
+        /// 800 samples a second leave room for twice as many, not for four times.
+        @Test func itBecomesFinerByAsMuchAsIsQuiet() throws {
+            sample(perSecond: 180_000, seconds: 0.0079, from: 1)  // 781, which are the first window's, and 625
+            #expect(try sampling().interval == 16_384 << 4)
+            sample(perSecond: 800, seconds: 0.3, from: 1.01)
+            #expect(try sampling().interval == 16_384 << 3)
+        }
+
         /// 12,500 samples a second of the finest interval are allowed, 2,500 of a wider one; and back, once it would do.
         @Test func theFinestIntervalMayCostMore() throws {
+            beQuiet(from: 0)
             try allocate(perSecond: 190e6, seconds: 1, from: 1)
             #expect(try sampling().interval == 16_384)
             try allocate(perSecond: 2e9, seconds: 1, from: 2)
@@ -65,6 +78,39 @@ extension RecorderTests {
             try allocate(perSecond: 190e6, seconds: 2, from: 3)
             #expect(try sampling().interval == 16_384 << 3)
             try allocate(perSecond: 150e6, seconds: 1, from: 5)
+            #expect(try sampling().interval == 16_384)
+        }
+
+        /// 8,800 samples a second, all of a tenth of a second within 12 ms of it.
+        @Test func burstsWithinTheBudgetAreSampledFinely() throws {
+            for tenth in 10..<30 { try allocate(perSecond: 1.2e9, seconds: 0.012, from: Double(tenth) / 10) }
+            #expect(try sampling().interval == 16_384)
+            #expect(try sampling().paced == 1)  // at the beginning
+        }
+
+        /// What lives was sampled before the burst, and does not multiply when that has passed.
+        @Test func whatLivesKeepsNoBurstFromPassing() throws {
+            for i in 1...5000 { recording.record(UInt(i) << 12, size: 100, stack: [1]) }
+            try allocate(perSecond: 2e9, seconds: 0.5, from: 1)
+            #expect(try sampling().interval > 16_384)
+            #expect(try sampling().thinnings == 0)
+            try allocate(perSecond: 5e6, seconds: 5, from: 2)
+            #expect(try sampling().interval == 16_384)
+        }
+
+        /// Only once it would be half as full as thinning leaves it.
+        @Test func aTableThatWasFullIsNotFilledAgain() throws {
+            var blocks: [UInt] = []
+            while try sampling().thinnings == 0 {
+                for _ in 0..<100 {
+                    blocks.append(UInt(blocks.count + 1) << 12)
+                    recording.record(blocks.last!, size: 100, stack: [1])
+                }
+            }
+            try allocate(perSecond: 5e6, seconds: 3, from: 1)
+            #expect(try sampling().interval == 16_384 << 1)
+            for block in blocks.prefix(blocks.count * 2 / 3) { recording.free(block) }
+            try allocate(perSecond: 5e6, seconds: 1, from: 4)
             #expect(try sampling().interval == 16_384)
         }
 

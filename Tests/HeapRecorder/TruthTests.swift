@@ -58,7 +58,7 @@ extension RecorderTests {
             for site in 0..<20 {
                 for i in 0..<blocks {
                     allocate(UInt(site + 1) << 32 | UInt(i) << 6, 64, from: UInt64(site + 1))
-                    if i % 16_384 == 16_383 { letASecondPass(site * 100 + i / 16_384) }
+                    if i % 2048 == 2047 { letASecondPass(site * 200 + i / 2048) }
                 }
             }
             let profile = try recording.profile()
@@ -81,7 +81,7 @@ extension RecorderTests {
             let blocks = 50_000_000
             for i in 0..<blocks {
                 allocate(0x1000_0000 + UInt(i) * 80, 64)
-                if i % 16_384 == 16_383 { letASecondPass(i / 16_384) }
+                if i % 2048 == 2047 { letASecondPass(i / 2048) }
             }
             let profile = try recording.profile()
             let live = profile.sites.reduce(Estimate()) { $0.adding($1.live) }

@@ -108,10 +108,9 @@ static inline bool hr_maybe_sampled(const void *block)
     return HR_UNLIKELY(__atomic_load_n(&hr_filter[hr_filter_slot(block)], __ATOMIC_RELAXED) != 0);
 }
 
-/* The same of a block whose cell is not empty, by a closer look at it. */
+/* True: this block has no sample, as a closer look at its cell tells. */
 bool hr_is_ruled_out(const void *block);
 
-void hr_filter_add(const void *block);
 /* Never leaves the filter again, also not in a forked child. */
 void hr_filter_pin(const void *block);
 

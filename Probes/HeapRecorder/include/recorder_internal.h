@@ -135,8 +135,8 @@ uint32_t hr_async_chain(const hr_registers *frame, uint64_t *frames, uint32_t ro
 /* loader.c: to be called before and after a first library is loaded. */
 void hr_loader_load(void);
 void hr_loader_loaded(void);
-/* How many modules were ever loaded, without a lock; 0 where the loader does not tell. */
-uint64_t hr_loader_tells(void);
+/* hr_loads without a lock; 0 where the loader does not tell. */
+uint64_t hr_loads_seen(void);
 
 /* workspace.c: what the thread has while it takes a sample. */
 typedef struct hr_workspace {
@@ -175,7 +175,8 @@ void hr_site_freed(uint32_t site, double weight, uint64_t size, uint64_t birth, 
 
 /* pace.c: after each sample that took `cost` nanoseconds. */
 void hr_pace(uint64_t now, uint64_t cost);
-void hr_pace_coarser(uint32_t doublings);
+/* The table was full: what lives is sampled half as finely. */
+void hr_pace_thinned(void);
 /* Follows an order that came in the meantime. */
 void hr_pace_obey(void);
 
@@ -187,6 +188,7 @@ static inline uint64_t hr_region_end(uint32_t region)
 {
     return (hr_ledger_now.buckets >> 2 * (HR_REGIONS - 1 - region)) * HR_BUCKET;
 }
+static inline uint64_t hr_samples_capacity(void) { return hr_region_end(HR_REGIONS - 1); }
 /* Its weight is that of now, whatever `thinning` says. */
 bool hr_sample_insert(const void *block, const hl_sample *sample);
 bool hr_sample_remove(const void *block, hl_sample *sample);
