@@ -153,6 +153,16 @@ void hr_pace(uint64_t now, uint64_t cost)
     }
 }
 
+void hr_pace_look(uint64_t now)
+{
+    uint64_t began = HR_LOAD(window.began);
+    if (HR_LOAD(window.serial) == hr_ledger_now.serial && now > began && now - began >= WINDOW_NS
+        && HR_LOAD(hr_ledger_now.header->interval) != 1) {
+        maybe_finer(HR_LOAD(window.samples), HR_LOAD(window.cost));
+        begin_window(now);
+    }
+}
+
 void hr_pace_obey(void)
 {
     hl_header *header = hr_ledger_now.header;

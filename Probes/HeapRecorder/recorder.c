@@ -135,26 +135,50 @@ static uint64_t interval_now(void)
     return hr_is_recording() ? HR_LOAD(hr_ledger_now.header->interval) : hr_configured.interval;
 }
 
-static void draw(hr_thread *self)
+#define LONGEST_GAP (UINT64_C(256) << 10)
+
+/*
+ * A gap that was drawn in a storm would leave its thread unseen long after. So only its beginning is counted down, and then
+ * another is drawn, with the interval of then: gaps are exponential, and of what follows a long one tells nothing.
+ */
+static void count_down(hr_thread *self, uint64_t gap, uint64_t interval)
 {
-    self->interval = interval_now();
-    self->remaining = hr_gap(&self->random, self->interval);
+    bool is_whole = gap <= LONGEST_GAP;
+    self->remaining = is_whole ? gap : LONGEST_GAP;
+    self->interval = is_whole ? interval : 0;
+}
+
+/* Time passes, also where no sample comes: orders are followed, and what was a storm may be over. */
+static void look_up(void)
+{
+    if (!hr_is_recording() || !(wiped_on_fork || hr_ledger_now.pid == getpid()))
+        return;
+    uint64_t now = hr_clock();
+    hr_pace_obey();
+    hr_pace_look(now);
+    HR_STORE(hr_ledger_now.header->last_write_ns, hr_time(now));
 }
 
 /*
- * The interval that decided that this allocation is sampled, or 0 where it is not: a thread that comes here for the
- * first time has no countdown yet, draws one, and only then is this allocation sampled or not, as any other.
+ * The interval that decided that this allocation is sampled, or 0 where it is not: a thread that has no countdown, as when
+ * it comes here for the first time, draws one, and only then is this allocation sampled or not, as any other.
  */
 static uint64_t due(hr_thread *self, size_t size)
 {
-    if (self->random == 0) {
+    if (self->random == 0)
         seed_thread(self);
-        draw(self);
-        if (hr_skip(size))
-            return 0;
-    }
     uint64_t interval = self->interval;
-    draw(self);
+    if (interval == 0) {
+        look_up();
+        interval = interval_now();
+        uint64_t gap = hr_gap(&self->random, interval);
+        if (size < gap) {
+            count_down(self, gap - size, interval);
+            return 0;
+        }
+    }
+    uint64_t next = interval_now();
+    count_down(self, hr_gap(&self->random, next), next);
     return interval;
 }
 
@@ -204,6 +228,11 @@ static void record(void *block, size_t size, double weight, uint32_t site, uint6
         .site = site,
         .thread = hr_thread_id(),
     };
+    /* One that is there of this address was freed past the probe, as by a library of RTLD_DEEPBIND. */
+    if (HR_UNLIKELY(!hr_is_ruled_out(block))) {
+        hr_taken gone = hr_take(block);
+        hr_freed(&gone);
+    }
     /* A handler may have forked in the meantime: the ledger is the parent's then. */
     if (!hr_is_recording() || !hr_sample_insert(block, &born))
         return;
@@ -246,7 +275,7 @@ static void sample(void *context)
     const drawn *drawn = context;
     if (!recording()) {
         if (HR_LOAD(hr_fork_page.phase) == INERT)
-            hr_self.remaining = SELDOM, hr_self.interval = 0; /* so that the one after that many is no sample */
+            hr_self.remaining = SELDOM, hr_self.interval = 0;
         return;
     }
     hl_header *header = hr_ledger_now.header;

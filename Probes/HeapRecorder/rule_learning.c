@@ -44,39 +44,21 @@ static bool is_near(uint64_t value, uint64_t tag, int64_t widest, int64_t *offse
     return *offset >= -widest && *offset < widest;
 }
 
+#define KNOWN_PAGES 16u /* a search in a table takes a dozen */
+
 /* ---- What libunwind asks for ------------------------------------------------------------------------------------- */
 
 typedef struct question {
     uint64_t ip;
     hr_code_object object;
+    uint64_t known_pages[KNOWN_PAGES]; /* that can be read, each at its number modulo KNOWN_PAGES; 0: none */
     bool has_table; /* there is a table, and `ip` is in it */
 } question;
 
-/* Pages of loaded files that can be read, each at its number modulo KNOWN_PAGES, with how much had been loaded when that
- * was seen: a search in a table takes a dozen, and the next search most of them again. Nothing else comes to where a file
- * was without being loaded. (Whoever unloads a file in whose code a thread is right now takes its pages away with or without
- * this.) */
-#define KNOWN_PAGES 256u
-static uint64_t known_pages[KNOWN_PAGES];
-
 /* A file's segments may leave holes, also in the midst of its tables. */
-static bool can_read(uint64_t address)
+static bool can_read(question *asked, uint64_t address)
 {
-    uint64_t page = address / HR_PAGE, key = page | hr_loads_seen() << 36;
-    uint64_t *known = &known_pages[page % KNOWN_PAGES];
-    if (HR_LOAD(*known) == key)
-        return true;
-    if (!hr_is_readable((const void *)address))
-        return false;
-    HR_STORE(*known, key);
-    return true;
-}
-
-/* Where the loader does not tell what it loads. */
-static void forget_pages(void)
-{
-    for (uint32_t i = 0; i < KNOWN_PAGES; i++)
-        HR_STORE(known_pages[i], 0);
+    return hr_page_is_readable(address, &asked->known_pages[address / HR_PAGE % KNOWN_PAGES]);
 }
 
 static int access_register(unw_addr_space_t space, unw_regnum_t number, unw_word_t *value, int writes, void *context)
@@ -97,7 +79,7 @@ static int access_register(unw_addr_space_t space, unw_regnum_t number, unw_word
 static int access_memory(unw_addr_space_t space, unw_word_t address, unw_word_t *value, int writes, void *context)
 {
     (void)space;
-    const question *asked = context;
+    question *asked = context;
     if (writes)
         return -UNW_EINVAL;
     if (is_tagged(address)) {
@@ -107,7 +89,7 @@ static int access_memory(unw_addr_space_t space, unw_word_t address, unw_word_t 
     /* Else the unwind tables or the code of the loaded file. */
     if (address < asked->object.start || address > asked->object.end - sizeof *value)
         return -UNW_EINVAL;
-    if (!can_read(address) || !can_read(address + sizeof *value - 1))
+    if (!can_read(asked, address) || !can_read(asked, address + sizeof *value - 1))
         return -UNW_EINVAL;
     memcpy(value, (const void *)address, sizeof *value);
     return 0;
@@ -120,7 +102,7 @@ static int find_procedure(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t
     question *asked = context;
     const uint8_t *header = asked->object.eh_frame_header;
     enum { PCREL_SDATA4 = 0x1b, UDATA4 = 0x03, DATAREL_SDATA4 = 0x3b };
-    if (!header || !can_read((uint64_t)(uintptr_t)header) || header[0] != 1 || header[1] != PCREL_SDATA4
+    if (!header || !can_read(asked, (uint64_t)(uintptr_t)header) || header[0] != 1 || header[1] != PCREL_SDATA4
         || header[2] != UDATA4 || header[3] != DATAREL_SDATA4)
         return -UNW_ENOINFO;
     uint32_t count;
@@ -290,38 +272,33 @@ static bool read_rule(unw_cursor_t *cursor, hr_rule *rule)
 }
 
 /* mov $15, %rax; syscall: what a signal handler returns to (signal(7), glibc's __restore_rt). */
-static bool is_signal_return(uint64_t ip, bool in_file)
+static bool is_signal_return(uint64_t ip)
 {
     static const uint8_t code[9] = {0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05};
-    uint64_t last = ip + sizeof code - 1;
-    bool readable = in_file ? can_read(ip) && can_read(last)
-                            : hr_is_readable((const void *)ip) && hr_is_readable((const void *)last);
-    return readable && memcmp((const void *)ip, code, sizeof code) == 0;
+    return hr_is_readable((const void *)ip) && hr_is_readable((const void *)(ip + sizeof code - 1))
+        && memcmp((const void *)ip, code, sizeof code) == 0;
 }
 
-static hr_rule learn_in_file(question *asked)
+static hr_rule learn_at(uint64_t ip)
 {
+    question asked = {.ip = ip};
     unw_cursor_t cursor;
     hr_rule rule = {.kind = HR_RULE_UNKNOWN};
-    if (unw.init_remote(&cursor, tagged_space, asked) < 0)
+    if (!hr_code_object_at(ip, &asked.object) || unw.init_remote(&cursor, tagged_space, &asked) < 0)
         return guess();
     /* Without a table libunwind tries its own guess, which tags do not suit. */
     int status = unw.step(&cursor);
-    if (status == 0 && asked->has_table)
+    if (status == 0 && asked.has_table)
         return (hr_rule){.kind = HR_RULE_END};
     return status > 0 && read_rule(&cursor, &rule) ? rule : guess();
 }
 
 hr_rule hr_rule_learn(uint64_t ip, bool exact)
 {
-    /* A call may be the last instruction of a function: what is looked up is the call. */
-    question asked = {.ip = exact ? ip : ip - 1};
-    bool in_file = hr_code_object_at(asked.ip, &asked.object);
-    if (!hr_loads_seen())
-        forget_pages();
-    if (is_signal_return(ip, in_file && ip + 8 < asked.object.end))
+    if (is_signal_return(ip))
         return (hr_rule){.kind = HR_RULE_SIGNAL};
     if (ip == coroutine_end)
         return (hr_rule){.kind = HR_RULE_END};
-    return in_file ? learn_in_file(&asked) : guess();
+    /* A call may be the last instruction of a function: what is looked up is the call. */
+    return learn_at(exact ? ip : ip - 1);
 }

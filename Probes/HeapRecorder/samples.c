@@ -15,52 +15,86 @@
 uint8_t hr_filter[1u << HR_FILTER_BITS];
 
 /*
- * A cell of the filter counts its samples in the upper four bits; the lower four are their addresses' tags, one xor the
- * other. So that of a lone sample stands there, also where others have come and gone, and most blocks that merely share the
- * cell with it are known not to be sampled. A cell of fifteen stays full: it costs time only, and hardly any is before half a
- * million samples live.
+ * What the hot path looks at has neighbours in one cell, and most of them have no sample. Whoever comes further looks into
+ * a second filter, by a hash of the address.
+ *
+ * A cell counts its samples in the upper four bits; the lower four are their addresses' tags, one xor the other. So that of
+ * a lone sample stands there, also where others have come and gone, and most blocks that merely share the cell with it are
+ * known not to be sampled. From the eighth on it only counts, in seven bits, until it is empty again. One that is full
+ * stays so: it costs time only.
  */
 #define ONE 0x10u
-#define FULL 0xF0u
+#define SEVEN 0x70u
+#define UNTAGGED 0x80u
+#define FULL 0xFFu
+#define HASHED_BITS 17
+static uint8_t hashed[1u << HASHED_BITS];
 
-static uint8_t tag(const void *block)
+static uint64_t hash_of(const void *block) { return ((uintptr_t)block >> 4) * UINT64_C(0xD6E8FEB86659FD93); }
+
+static uint8_t tag_of(uint64_t hash) { return (uint8_t)(hash >> 60); }
+
+static uint8_t *hashed_cell(uint64_t hash) { return &hashed[hash >> (60 - HASHED_BITS) & (sizeof hashed - 1)]; }
+
+static uint8_t with(uint8_t cell, uint8_t tag)
 {
-    return (uint8_t)(((uintptr_t)block >> 4) * UINT64_C(0xD6E8FEB86659FD93) >> 60);
+    if (cell >= UNTAGGED)
+        return cell == FULL ? FULL : cell + 1;
+    return cell >= SEVEN ? UNTAGGED + 8 : (cell + ONE) ^ tag;
 }
-
-static uint8_t with(uint8_t cell, uint8_t tag) { return cell >= FULL ? cell : (cell + ONE) ^ tag; }
 
 static bool rules_out(uint8_t cell, uint8_t tag) { return cell < ONE || (cell < 2 * ONE && cell != (ONE | tag)); }
 
 /* What is not in it cannot be taken out: a handler that forks may have emptied it in the meantime. */
 static uint8_t without(uint8_t cell, uint8_t tag)
 {
-    return cell >= FULL || rules_out(cell, tag) ? cell : (cell - ONE) ^ tag;
+    if (cell >= UNTAGGED)
+        return cell == FULL ? FULL : cell == UNTAGGED + 1 ? 0 : cell - 1;
+    return rules_out(cell, tag) ? cell : (cell - ONE) ^ tag;
+}
+
+static void change_cell(uint8_t *cell, uint8_t tag, uint8_t (*changed)(uint8_t cell, uint8_t tag))
+{
+    uint8_t old = HR_LOAD(*cell);
+    while (!__atomic_compare_exchange_n(cell, &old, changed(old, tag), true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
 }
 
 static void change(const void *block, uint8_t (*changed)(uint8_t cell, uint8_t tag))
 {
-    uint8_t *cell = &hr_filter[hr_filter_slot(block)], old = HR_LOAD(*cell);
-    while (!__atomic_compare_exchange_n(cell, &old, changed(old, tag(block)), true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        ;
+    uint64_t hash = hash_of(block);
+    change_cell(&hr_filter[hr_filter_slot(block)], tag_of(hash), changed);
+    change_cell(hashed_cell(hash), tag_of(hash), changed);
 }
 
 static void filter_add(const void *block) { change(block, with); }
 
 static void filter_remove(const void *block) { change(block, without); }
 
-void hr_filter_pin(const void *block) { HR_STORE(hr_filter[hr_filter_slot(block)], FULL); }
+void hr_filter_pin(const void *block)
+{
+    HR_STORE(hr_filter[hr_filter_slot(block)], FULL);
+    HR_STORE(*hashed_cell(hash_of(block)), FULL);
+}
 
 bool hr_is_ruled_out(const void *block)
 {
-    return rules_out(HR_LOAD(hr_filter[hr_filter_slot(block)]), tag(block));
+    uint64_t hash = hash_of(block);
+    return rules_out(HR_LOAD(hr_filter[hr_filter_slot(block)]), tag_of(hash))
+        || rules_out(HR_LOAD(*hashed_cell(hash)), tag_of(hash));
+}
+
+static void clear(uint8_t *cells, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (HR_LOAD(cells[i]) != 0 && HR_LOAD(cells[i]) != FULL)
+            HR_STORE(cells[i], 0);
 }
 
 void hr_filter_clear(void)
 {
-    for (size_t i = 0; i < sizeof hr_filter; i++)
-        if (HR_LOAD(hr_filter[i]) < FULL)
-            HR_STORE(hr_filter[i], 0);
+    clear(hr_filter, sizeof hr_filter);
+    clear(hashed, sizeof hashed);
 }
 
 /* The first slot of the key's bucket in a region. */

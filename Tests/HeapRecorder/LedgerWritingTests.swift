@@ -72,6 +72,15 @@ extension RecorderTests {
             #expect(libc.start <= address && address < libc.end)
         }
 
+        /// A block that was freed past the probe is known to be gone when its address comes again.
+        @Test func anAddressThatComesAgainWasFreed() throws {
+            let recording = Recording()
+            for _ in 0..<100 { recording.record(0x10_0000, size: 50, stack: [1]) }
+            let site = try #require(try recording.profile().sites.first { $0.live.count > 0 })
+            #expect(site.live.count == 1 && site.freed.count == 99)
+            #expect(try recording.profile().samples.count == 1)
+        }
+
         @Test func manyThreadsLeaveNothingBehind() throws {
             let recording = Recording(ledgerSize: 8 << 20)
             recording.record(0x10000, size: 0, stack: [1])  // makes the ledger: who comes meanwhile passes by

@@ -114,6 +114,24 @@ extension RecorderTests {
             #expect(try sampling().interval == 16_384)
         }
 
+        /// Its thread would not be seen for a gigabyte.
+        @Test func aGapOfAStormIsNotCountedDownToItsEnd() throws {
+            func take(_ blocks: Range<UInt>) {
+                for i in blocks where !hr_skip(1024) {
+                    var caller = hr_caller(bp: 0, ip: 0x4242)
+                    hr_allocated(UnsafeMutableRawPointer(bitPattern: i << 12), 1024, &caller)
+                }
+            }
+            try allocate(perSecond: 1e14, seconds: 0.5, from: 1)
+            #expect(try sampling().interval >= 1 << 30)
+            take(1..<2)
+            for second in 2..<30 { hr_pace_look(1 << 60 + UInt64(second) * 1_000_000_000) }
+            #expect(try sampling().interval == 16_384)
+            let before = try sampling().samplesTaken
+            take(2..<10_000)
+            #expect(try sampling().samplesTaken - before > 500)  // of 625
+        }
+
         /// 800 samples a second are few, but not if each takes 8 µs.
         @Test func timeIsABudgetAsWell() throws {
             sample(perSecond: 800, cost: 8000, seconds: 0.25, from: 1)

@@ -175,6 +175,8 @@ void hr_site_freed(uint32_t site, double weight, uint64_t size, uint64_t birth, 
 
 /* pace.c: after each sample that took `cost` nanoseconds. */
 void hr_pace(uint64_t now, uint64_t cost);
+/* Where no sample comes. */
+void hr_pace_look(uint64_t now);
 /* The table was full: what lives is sampled half as finely. */
 void hr_pace_thinned(void);
 /* Follows an order that came in the meantime. */
