@@ -97,11 +97,14 @@ struct HeapFindings {
         healthy = judged.filter { !suspected.contains($0.key) && $0.group.live.bytes > 0 }
             .sorted { ($0.group.live.bytes, $1.group.function) > ($1.group.live.bytes, $0.group.function) }
             .prefix(max(0, options.maximumHealthy)).map(SiteSummary.init)
-        history = Self.history(of: groups, duration: profile.duration)
+        history = Self.history(of: groups, duration: profile.duration, interval: profile.sampling.interval)
     }
 
-    private static func history(of groups: [SiteGroup], duration: Double) -> Growth? {
-        let error = groups.reduce(0) { $0 + $1.samplingError * $1.samplingError }.squareRoot()
+    /// What grew without a sample is in no sample's error: with 95% confidence it is less than three intervals (Hanley and
+    /// Lippman-Hand: "If nothing goes wrong, is everything all right?", 1983).
+    private static func history(of groups: [SiteGroup], duration: Double, interval: UInt64) -> Growth? {
+        let unseen = interval > 1 ? 3 / 1.96 * Double(interval) : 0
+        let error = groups.reduce(unseen * unseen) { $0 + $1.samplingError * $1.samplingError }.squareRoot()
         let growth = LiveHistory(groups.flatMap(\.sites), duration: duration).growth(
             samplingError: error, freedShare: 1)
         return growth.pattern == .insufficient ? nil : growth

@@ -159,13 +159,20 @@ extension Verdict {
             "; \(StackFrame.shortened($0.function)) grows fastest so far, by \(Figures.rate($0.bytesPerSecond))"
         }
         return "Too little to judge: \(Figures.count(Double(sampling.liveSamples), "live sample"))"
-            + " in \(Figures.duration(heap.duration))" + (fastest ?? "")
+            + " in \(Figures.duration(heap.duration))"
+            + (isTooCoarse(sampling) ? ", and one sample in \(Figures.bytes(Double(sampling.interval))) now" : "")
+            + (fastest ?? "")
     }
 
     private static func isTooLittle(_ growth: GrowthReport, _ heap: HeapFindings) -> Bool {
         guard growth.source != .memory else { return false }
         guard let sampling = heap.sampling, heap.duration >= shortestDuration else { return true }
-        return sampling.liveSamples < fewestSamples && !sampling.isExact
+        return !sampling.isExact && (sampling.liveSamples < fewestSamples || isTooCoarse(sampling))
+    }
+
+    /// All that lives would hardly have made a sample.
+    private static func isTooCoarse(_ sampling: SamplingSummary) -> Bool {
+        sampling.liveBytes < 3 * Double(sampling.interval)
     }
 
     private static func speed(_ rate: Double) -> String {
