@@ -31,6 +31,18 @@ import TimeSeries
         #expect(!report.verdict.summary.contains("\n"))
     }
 
+    /// As after `heaptide probe PID --interval 10GiB`: what grows since has left no sample.
+    @Test func anIntervalOfMoreThanAllThatLivesIsTooLittle() {
+        let healthy = SimulatedService(.healthy, seed: 7, duration: 120)
+        #expect(analyze(LeakInput(profile: healthy.profile, symbols: healthy.symbols)).verdict.class == .stable)
+        var profile = healthy.profile
+        profile.sampling.interval = 10 << 30
+        let report = analyze(LeakInput(profile: profile, symbols: healthy.symbols))
+        #expect(report.verdict.class == .unknown)
+        #expect(report.verdict.summary.contains("one sample in 10 GiB"))
+        #expect(report.growth.high >= 3 * 10 * 1_073_741_824 / 120)
+    }
+
     @Test func historyAloneIsEnough() {
         let memory = memory(from: 100e6, perSecond: 1e6, for: 300)
         let report = analyze(LeakInput(profile: nil, memory: memory, limitBytes: 1e9))
