@@ -30,7 +30,7 @@ static HR_COLD void *sampled_calloc(size_t n, size_t size)
 
 HR_COLD bool hp_forget(void *block)
 {
-    if (HR_LIKELY(hr_is_ruled_out(block)))
+    if (HR_LIKELY(hr_is_ruled_out(block))) /* which early memory never is: it is pinned */
         return true;
     if (hp_is_early(block))
         return false;

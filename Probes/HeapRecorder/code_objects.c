@@ -4,39 +4,39 @@
 
 #include <dlfcn.h>
 #include <link.h>
-#include <sys/auxv.h>
 
 /* glibc 2.35's own answer, made for unwinders: it takes no lock. Looked up, since older ones do not have it. */
 static int (*find_object)(void *, struct dl_find_object *);
 
-/* From the first to the last segment of the program itself. Of one with holes between them (-z separate-code and pages of
- * 2 MiB) glibc's answer is the segment with the code alone, and its unwind table is in another. */
+/* Of the program itself. Where it has holes between its segments (-z separate-code and pages of 2 MiB) glibc's answer is
+ * the segment with the code alone, and its unwind table is in another. */
 static hr_code_object program;
 
-static void find_program(void)
+hr_code_object hr_code_range(const struct dl_phdr_info *info)
 {
-    const ElfW(Phdr) *table = (const ElfW(Phdr) *)getauxval(AT_PHDR);
-    uint64_t count = table ? getauxval(AT_PHNUM) : 0, bias = 0;
-    bool is_placed = false;
-    hr_code_object whole = {.start = UINT64_MAX};
-    for (const ElfW(Phdr) *ph = table; ph < table + count; ph++) {
-        uint64_t start = ph->p_vaddr, end = start + ph->p_memsz;
-        if (ph->p_type == PT_PHDR) {
-            bias = (uint64_t)(uintptr_t)table - start;
-            is_placed = true;
-        }
+    hr_code_object range = {.start = UINT64_MAX};
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
         if (ph->p_type != PT_LOAD)
             continue;
-        whole.start = start < whole.start ? start : whole.start;
-        whole.end = end > whole.end ? end : whole.end;
+        uint64_t start = info->dlpi_addr + ph->p_vaddr, end = start + ph->p_memsz;
+        range.start = start < range.start ? start : range.start;
+        range.end = end > range.end ? end : range.end;
     }
-    if (is_placed)
-        program = (hr_code_object){.start = whole.start + bias, .end = whole.end + bias};
+    return range;
+}
+
+/* The program is the first. */
+static int note_program(struct dl_phdr_info *info, size_t size, void *context)
+{
+    (void)size, (void)context;
+    program = hr_code_range(info);
+    return 1;
 }
 
 void hr_code_objects_load(void)
 {
-    find_program();
+    dl_iterate_phdr(note_program, NULL);
     find_object = (int (*)(void *, struct dl_find_object *))dlsym(RTLD_DEFAULT, "_dl_find_object");
 }
 
@@ -49,18 +49,14 @@ static int look_into(struct dl_phdr_info *info, size_t size, void *context)
 {
     (void)size;
     search *search = context;
-    hr_code_object object = {.start = UINT64_MAX};
+    hr_code_object object = hr_code_range(info);
     bool covers = false;
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
         uint64_t start = info->dlpi_addr + ph->p_vaddr, end = start + ph->p_memsz;
         if (ph->p_type == PT_GNU_EH_FRAME)
             object.eh_frame_header = (const uint8_t *)start;
-        if (ph->p_type != PT_LOAD)
-            continue;
-        covers |= search->address >= start && search->address < end;
-        object.start = start < object.start ? start : object.start;
-        object.end = end > object.end ? end : object.end;
+        covers |= ph->p_type == PT_LOAD && search->address >= start && search->address < end;
     }
     if (covers)
         *search->object = object;

@@ -133,15 +133,9 @@ static int add_module(struct dl_phdr_info *info, size_t size, void *context)
             hr_rules_forget();
         }
     }
-    hl_module module = {.state = HL_READY, .start = UINT64_MAX, .bias = info->dlpi_addr, .unloaded_at = UINT64_MAX};
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
-        if (ph->p_type != PT_LOAD)
-            continue;
-        uint64_t start = info->dlpi_addr + ph->p_vaddr, end = start + ph->p_memsz;
-        module.start = start < module.start ? start : module.start;
-        module.end = end > module.end ? end : module.end;
-    }
+    hr_code_object range = hr_code_range(info);
+    hl_module module = {.state = HL_READY, .start = range.start, .end = range.end, .bias = info->dlpi_addr,
+                        .unloaded_at = UINT64_MAX};
     module.loaded_at = header->unloads;
     if (module.start >= module.end)
         return 0;

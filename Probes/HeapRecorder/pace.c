@@ -11,7 +11,7 @@
 #define WINDOW_NS UINT64_C(250000000)
 #define FINE_SAMPLES 3125u  /* 12,500 a second */
 #define COARSE_SAMPLES 625u /* 2,500: with its free and the program's caches one costs 3 µs (measured, python3) */
-#define FIRST_SAMPLES 781u  /* of a process that begins, of which nothing is known: many begin with a storm */
+#define FIRST_SAMPLES (FINE_SAMPLES / 4) /* of a process that begins, of which nothing is known: many begin with a storm */
 #define WINDOW_COST (WINDOW_NS / 200) /* 0.5% of a core */
 #define FITS(expected, budget) ((expected) < (budget) / 10 * 9)
 #define MOST_DOUBLINGS 2u /* at a time: a burst is soon over */
@@ -122,6 +122,12 @@ static uint32_t doublings(uint64_t lasts)
     return n;
 }
 
+static uint64_t elapsed_at(uint64_t now)
+{
+    uint64_t began = HR_LOAD(window.began);
+    return now > began ? now - began : 0; /* another thread may have been faster */
+}
+
 void hr_pace(uint64_t now, uint64_t cost)
 {
     hl_header *header = hr_ledger_now.header;
@@ -133,8 +139,7 @@ void hr_pace(uint64_t now, uint64_t cost)
     uint32_t samples = HR_ADD(window.samples, 1) + 1;
     uint64_t counted = cost < LARGEST_COST ? cost : LARGEST_COST;
     uint64_t spent = HR_ADD(window.cost, counted) + counted;
-    uint64_t began = HR_LOAD(window.began);
-    uint64_t elapsed = now > began ? now - began : 0; /* another thread may have been faster */
+    uint64_t elapsed = elapsed_at(now);
     bool is_slow = cost > SLOW_NS;
     uint32_t slow = HR_ADD(window.slow, is_slow) + is_slow;
     uint64_t stalled = HR_ADD(window.stalled, is_slow ? cost : 0) + cost;
@@ -155,10 +160,11 @@ void hr_pace(uint64_t now, uint64_t cost)
 
 void hr_pace_look(uint64_t now)
 {
-    uint64_t began = HR_LOAD(window.began);
-    if (HR_LOAD(window.serial) == hr_ledger_now.serial && now > began && now - began >= WINDOW_NS
+    uint32_t samples = HR_LOAD(window.samples); /* before it is asked whether it is over: else of the next */
+    uint64_t spent = HR_LOAD(window.cost);
+    if (HR_LOAD(window.serial) == hr_ledger_now.serial && elapsed_at(now) >= WINDOW_NS
         && HR_LOAD(hr_ledger_now.header->interval) != 1) {
-        maybe_finer(HR_LOAD(window.samples), HR_LOAD(window.cost));
+        maybe_finer(samples, spent);
         begin_window(now);
     }
 }

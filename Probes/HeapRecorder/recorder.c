@@ -96,6 +96,9 @@ static void open_ledger(void *no_context)
 
 bool hr_is_recording(void) { return __atomic_load_n(&hr_fork_page.phase, __ATOMIC_ACQUIRE) == RECORDING; }
 
+/* There is a ledger to write to, and it is this process's. */
+static bool is_recording_here(void) { return hr_is_recording() && (wiped_on_fork || hr_ledger_now.pid == getpid()); }
+
 /* True when there is a ledger to write to. Makes it when it is time; other threads pass by meanwhile. */
 static bool recording(void)
 {
@@ -138,20 +141,22 @@ static uint64_t interval_now(void)
 #define LONGEST_GAP (UINT64_C(256) << 10)
 
 /*
- * A gap that was drawn in a storm would leave its thread unseen long after. So only its beginning is counted down, and then
- * another is drawn, with the interval of then: gaps are exponential, and of what follows a long one tells nothing.
+ * A gap that was drawn in a storm would leave its thread unseen long after. So it is counted down to LONGEST_GAP at the most.
+ * The allocation that comes to there is sampled or not as the whole gap says, and if not, another one is drawn, with the
+ * interval of then: what is left of an exponential gap is distributed as a new one.
  */
-static void count_down(hr_thread *self, uint64_t gap, uint64_t interval)
+static void draw(hr_thread *self)
 {
-    bool is_whole = gap <= LONGEST_GAP;
-    self->remaining = is_whole ? gap : LONGEST_GAP;
-    self->interval = is_whole ? interval : 0;
+    self->interval = interval_now();
+    uint64_t gap = hr_gap(&self->random, self->interval);
+    self->remaining = gap < LONGEST_GAP ? gap : LONGEST_GAP;
+    self->beyond = gap - self->remaining;
 }
 
 /* Time passes, also where no sample comes: orders are followed, and what was a storm may be over. */
 static void look_up(void)
 {
-    if (!hr_is_recording() || !(wiped_on_fork || hr_ledger_now.pid == getpid()))
+    if (!is_recording_here())
         return;
     uint64_t now = hr_clock();
     hr_pace_obey();
@@ -160,25 +165,22 @@ static void look_up(void)
 }
 
 /*
- * The interval that decided that this allocation is sampled, or 0 where it is not: a thread that has no countdown, as when
- * it comes here for the first time, draws one, and only then is this allocation sampled or not, as any other.
+ * The interval that decided that this allocation is sampled, or 0 where it is not: a thread that comes here for the
+ * first time has no countdown yet, draws one, and only then is this allocation sampled or not, as any other.
  */
 static uint64_t due(hr_thread *self, size_t size)
 {
-    if (self->random == 0)
+    if (self->random == 0) {
         seed_thread(self);
-    uint64_t interval = self->interval;
-    if (interval == 0) {
-        look_up();
-        interval = interval_now();
-        uint64_t gap = hr_gap(&self->random, interval);
-        if (size < gap) {
-            count_down(self, gap - size, interval);
+        draw(self);
+        if (hr_skip(size))
             return 0;
-        }
     }
-    uint64_t next = interval_now();
-    count_down(self, hr_gap(&self->random, next), next);
+    bool is_sampled = size - self->remaining >= self->beyond;
+    uint64_t interval = is_sampled ? self->interval : 0;
+    if (!is_sampled)
+        look_up();
+    draw(self);
     return interval;
 }
 
@@ -229,10 +231,8 @@ static void record(void *block, size_t size, double weight, uint32_t site, uint6
         .thread = hr_thread_id(),
     };
     /* One that is there of this address was freed past the probe, as by a library of RTLD_DEEPBIND. */
-    if (HR_UNLIKELY(!hr_is_ruled_out(block))) {
-        hr_taken gone = hr_take(block);
-        hr_freed(&gone);
-    }
+    hr_taken gone = hr_take(block);
+    hr_freed(&gone);
     /* A handler may have forked in the meantime: the ledger is the parent's then. */
     if (!hr_is_recording() || !hr_sample_insert(block, &born))
         return;
@@ -275,7 +275,7 @@ static void sample(void *context)
     const drawn *drawn = context;
     if (!recording()) {
         if (HR_LOAD(hr_fork_page.phase) == INERT)
-            hr_self.remaining = SELDOM, hr_self.interval = 0;
+            hr_self.remaining = SELDOM, hr_self.interval = 0; /* so that the one after that many is no sample */
         return;
     }
     hl_header *header = hr_ledger_now.header;
@@ -338,7 +338,7 @@ void hr_record(void *block, size_t size, double weight, const uint64_t *frames, 
 hr_taken hr_take(const void *block)
 {
     hr_taken taken = {.found = false, .serial = hr_ledger_now.serial};
-    if (hr_is_recording() && (wiped_on_fork || hr_ledger_now.pid == getpid()))
+    if (is_recording_here())
         taken.found = hr_sample_remove(block, &taken.sample);
     if (taken.found) {
         taken.sample.weight = (float)hr_sample_weight(&taken.sample); /* a thinning until it is booked is not its */

@@ -97,6 +97,8 @@ void hr_filter_clear(void)
     clear(hashed, sizeof hashed);
 }
 
+uint64_t hr_filters_size(void) { return sizeof hr_filter + sizeof hashed; }
+
 /* The first slot of the key's bucket in a region. */
 static uint64_t bucket_of(uint64_t key, uint32_t region)
 {

@@ -120,7 +120,7 @@ uint64_t hr_workspaces_size(void)
     return size;
 }
 
-uint64_t hr_memory_held(void) { return 3 * sizeof hr_filter + sizeof hr_rules + hr_workspaces_size(); }
+uint64_t hr_memory_held(void) { return hr_filters_size() + sizeof hr_rules + hr_workspaces_size(); }
 
 /* ---- Its stack --------------------------------------------------------------------------------------------------- */
 

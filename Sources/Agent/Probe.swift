@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import RemoteProcess
 
 /// The library that records: where it is, and whether a program will take it.
 package enum Probe {
@@ -49,8 +50,7 @@ package enum Probe {
             return "LD_PRELOAD cannot name a path with a space, a colon or a dollar sign: give --probe a copy elsewhere"
         }
         // As attaching does: another library would be taken, and record nothing.
-        let isNamed = probe.split(separator: "/").last?.hasPrefix("libheaptide-probe") == true
-        guard isNamed, let head = readBytes(probe, limit: 4096), ElfHead(head)?.isOwnMachine == true else {
+        guard isProbe(probe), let head = readBytes(probe, limit: 4096), ElfHead(head)?.isOwnMachine == true else {
             return "it is no heaptide probe for this machine: name a libheaptide-probe.so with --probe"
         }
         return nil

@@ -161,7 +161,7 @@ public struct Attachment: Sendable {
         guard let own = bytes(of: probe) else {
             throw AttachError(.system, "\(probe): cannot be read (\(reason(errno))): name the probe with --probe")
         }
-        guard fileName(probe).hasPrefix("libheaptide-probe") else {
+        guard isProbe(probe) else {
             throw AttachError(.unsafe, "\(probe): is not named libheaptide-probe.so: name the probe with --probe")
         }
         guard isWhole(own) else {

@@ -49,7 +49,7 @@ struct CodeRoles {
 
 func roleOfFile(_ name: Substring) -> CodeRole {
     if name.hasPrefix("ld-linux") || name.hasPrefix("ld-2.") { return .loader }
-    if name.hasPrefix("libheaptide-probe") { return .probe }
+    if isProbe(String(name)) { return .probe }
     let libraries = ["libc.so.6", "libc-2.", "libpthread", "libdl.so.2", "libdl-2."]
     return libraries.contains { name.hasPrefix($0) } ? .libc : .other
 }

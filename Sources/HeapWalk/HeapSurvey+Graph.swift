@@ -250,15 +250,13 @@ extension HeapSurvey.Leak {
     }
 }
 
-/// What the probe keeps for itself is no business of the program's.
-private func isProbes(_ module: String) -> Bool { fileName(module).hasPrefix("libheaptide-probe") }
-
 extension HeapRoot {
-    fileprivate var isProbes: Bool { HeapWalk.isProbes(module) }
+    /// What the probe keeps for itself is no business of the program's.
+    fileprivate var isProbes: Bool { isProbe(module) }
 }
 
 extension HeapSurvey.Root {
-    fileprivate var isProbes: Bool { HeapWalk.isProbes(module) }
+    fileprivate var isProbes: Bool { isProbe(module) }
 
     fileprivate init(_ root: HeapRoot, retainedBytes: UInt64, retainedCount: UInt64) {
         self.init(

@@ -59,6 +59,9 @@ package struct MemoryMap {
 
 package func fileName(_ path: String) -> Substring { path.split(separator: "/").last ?? "" }
 
+/// By its name, which may have a version behind it.
+package func isProbe(_ path: String) -> Bool { fileName(path).hasPrefix("libheaptide-probe") }
+
 extension String {
     /// The kernel marks the name of a file that is no more.
     package var withoutDeletedMark: String { hasSuffix(" (deleted)") ? String(dropLast(" (deleted)".count)) : self }

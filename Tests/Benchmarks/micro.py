@@ -41,8 +41,8 @@ def _go_on(process):
 
 
 def sample_cost(frames, bar, runs, milliseconds):
-    """Time in the slow path per sample, once the first part has warmed it up. Exact, since that is never paced: at some thousand
-    samples a second each would find the caches cold."""
+    """Time in the slow path per sample, once the first part has warmed it up. Exact, since that is never paced: at some
+    thousand samples a second each would find the caches cold."""
     program = compile_c("depth.c")
     costs, samples = [], 0
     for number in range(runs):

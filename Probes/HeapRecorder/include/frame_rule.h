@@ -49,6 +49,9 @@ typedef struct hr_code_object {
 /* code_objects.c: false where there is none, or where another thread has the loader. Lock-free from glibc 2.35 on. */
 bool hr_code_object_at(uint64_t address, hr_code_object *object);
 void hr_code_objects_load(void);
+/* From the first to the last segment of a file, without its table. */
+struct dl_phdr_info;
+hr_code_object hr_code_range(const struct dl_phdr_info *info);
 
 /* rule_learning.c. About 5 µs. */
 bool hr_rule_learning_load(void);

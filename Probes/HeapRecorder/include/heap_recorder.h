@@ -66,8 +66,9 @@ const char *hr_ledger_path(void);
 /* ---- Hot path -------------------------------------------------------------------------------------------------- */
 
 typedef struct hr_thread {
-    uint64_t remaining; /* bytes until the next sample; 0 in a new thread, which sends it to the slow path once */
-    uint64_t interval;  /* with which `remaining` was drawn: what the next sample weighs depends on it */
+    uint64_t remaining; /* bytes until the next sample, or look at the time; 0 in a new thread, which sends it to the slow path once */
+    uint64_t beyond;    /* what the gap has beyond them, where it is a long one */
+    uint64_t interval;  /* with which the gap was drawn: what the next sample weighs depends on it */
     uint64_t random;    /* state of its generator, 0 = not seeded */
     uint32_t inside;    /* in the slow path: allocations made there are not ours to record */
     uint32_t tid;

@@ -197,5 +197,6 @@ bool hr_sample_remove(const void *block, hl_sample *sample);
 /* The weight a sample has by now, thinnings included. */
 double hr_sample_weight(const hl_sample *sample);
 void hr_filter_clear(void);
+uint64_t hr_filters_size(void); /* bytes */
 
 #endif
