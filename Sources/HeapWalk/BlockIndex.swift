@@ -9,6 +9,8 @@ struct BlockIndex {
     private let lowest: UInt64
     private let highest: UInt64
     private static let page: UInt64 = 4096
+    /// The top byte of a pointer may hold a language's tag.
+    static let addressBits: UInt64 = 0x00ff_ffff_ffff_ffff
 
     private struct Stretch {
         var start: UInt64
@@ -44,9 +46,9 @@ struct BlockIndex {
         return Stretch(start: start, end: end, blockOfPage: table)
     }
 
-    /// Of the block that `word` points into; the top byte may hold a language's tag.
+    /// Of the block that `word` points into.
     func block(at word: UInt64) -> UInt32? {
-        let address = word & 0x00ff_ffff_ffff_ffff
+        let address = word & Self.addressBits
         guard address >= lowest, address < highest, let stretch = stretch(at: address) else { return nil }
         var block = stretch.blockOfPage[Int((address - stretch.start) / Self.page)]
         while Int(block) + 1 < blocks.count, blocks[Int(block) + 1].address <= address { block += 1 }
@@ -73,6 +75,9 @@ struct BlockIndex {
 extension HeapBlock {
     /// Nothing is behind `end` but what the allocator rounds up: 16 bytes, and a page where the block is a mapping of its own.
     func isFilled(to end: UInt64) -> Bool { end <= self.end && self.end - end < (size > 1 << 16 ? 4096 + 32 : 32) }
+
+    /// How far in it `word` points.
+    func offset(of word: UInt64) -> UInt64 { (word & BlockIndex.addressBits) - address }
 
     /// A block of no bytes still has an address of its own.
     package var end: UInt64 { address + max(1, size) }

@@ -16,7 +16,10 @@ struct HeapReading {
     var candidates: [CollectionCandidate]
     /// By block, one for each.
     var vectors: [FoundVector]
-    var unusedEnds: UnusedEnds
+    /// What freed memory left behind.
+    var doubtful: DoubtfulEdges
+    /// Blocks of text, which are nothing else.
+    var textBlocks: Set<UInt32>
     /// Bytes of an element of the vectors and deques at some addresses, from debug information.
     var elementSizes: [UInt64: UInt64]
     var storages: Storages
@@ -33,7 +36,7 @@ struct HeapReading {
     /// With collections checked, and none of their nodes in anybody else's hands.
     consuming func contracted() -> HeapReading {
         collections = Collections(
-            candidates, index, graph, firstWords, elementSizes: elementSizes, texts: unusedEnds.texts)
+            candidates, index, graph, firstWords, elementSizes: elementSizes, texts: textBlocks)
         firstWords = []  // a graph is there twice while it is filtered
         candidates = []
         collections.add(vectors, elementSizes: elementSizes, of: blocks.count)
@@ -44,8 +47,8 @@ struct HeapReading {
         reached = graph.reachable(from: HeapRoots(roots.lazy.map(\.targets)), known: weak)
         graph = collections.contracted(graph, weak: weak)
         roots = roots.map(collections.contracted)
-        graph = unusedEnds.leftOut(of: graph, HeapRoots(roots.lazy.map(\.targets)))
-        unusedEnds = .none
+        graph = doubtful.leftOut(of: graph, HeapRoots(roots.lazy.map(\.targets)))
+        doubtful = .none
         return self
     }
 }

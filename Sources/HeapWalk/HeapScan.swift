@@ -24,6 +24,8 @@ struct HeapScan<Source: MemorySource> {
         /// Blocks through which weak references find their object, and which do not hold it.
         var weak: NodeSet
         var storages = Storages()
+        /// Of the graph, those that may be none.
+        var strays: ContiguousArray<UInt64> = []
     }
 
     /// `collections` sees all of it.
@@ -35,10 +37,13 @@ struct HeapScan<Source: MemorySource> {
         blocks.types.reserveCapacity(count)
         var sideTables: [(block: UInt32, object: UInt64)] = []
         var window = MemoryWindow(memory)
+        var strays = StrayPointers(index)
+        var chains = Chains()
         for node in index.blocks.indices {
             let block = index.blocks[node]
             var head = Head()
             var type: UInt32?
+            var isUnknown = false
             var used: UsedWords?
             var address = block.address
             let whole = block.address..<block.address + block.size
@@ -53,6 +58,7 @@ struct HeapScan<Source: MemorySource> {
                             first == reader.textType
                             ? .ofText : reader.layouts[Int(first)].flatMap { UsedWords($0, block, memory) }
                         type = first
+                        isUnknown = reader.isUnknown(first, size: block.size)
                     }
                     if used == nil { collections.look(at: words, address: address, home: UInt32(node)) }
                     for word in words {
@@ -62,11 +68,17 @@ struct HeapScan<Source: MemorySource> {
                         }
                         // A pointer of a block into its own midst is how lists and short strings are made; one to its
                         // beginning is a reference to itself.
-                        if target != UInt32(node) || word == block.address { builder.addEdge(to: target) }
+                        guard target != UInt32(node) || word == block.address else { continue }
+                        builder.addEdge(to: target)
+                        strays.see(word, in: UInt32(node), to: target, index.blocks[Int(target)])
+                        if isUnknown {
+                            chains.see(word, at: address - block.address, in: block, to: index.blocks[Int(target)])
+                        }
                     }
                 }
             }
             builder.endNode()
+            strays.endBlock(UInt32(node))
             let known = type ?? reader.type(0, size: block.size)
             blocks.firstWords.append(head[0])
             blocks.types.append(known)
@@ -80,6 +92,10 @@ struct HeapScan<Source: MemorySource> {
             blocks.weak.insert(table.block)
         }
         blocks.graph = builder.finish()
+        blocks.strays = strays.edges()
+        blocks.strays += chains.strays(blocks.graph, index, memory) { [reader] node in
+            reader.isUnknown(blocks.types[Int(node)], size: index.blocks[Int(node)].size)
+        }
         return blocks
     }
 

@@ -59,14 +59,15 @@ package enum HeapSnapshotter {
             finder.find(frozen.threads, of: pid)
             finder.storages.findFields(blocks.graph, scan.index, memory)
             let vectors = FoundVector.settled(finder.collections.vectors, scan.index)
+            let ends = UnusedEnds(
+                vectors.used + finder.collections.texts.used, buffers: finder.streamBuffers, blocks.graph, scan.index,
+                memory)
             return HeapReading(
                 index: scan.index, graph: blocks.graph, firstWords: blocks.firstWords, weak: blocks.weak,
                 types: blocks.types, typeNames: reader.names, roots: finder.roots,
                 candidates: finder.collections.candidates, vectors: vectors,
-                unusedEnds: UnusedEnds(
-                    vectors.used + finder.collections.texts.used, buffers: finder.streamBuffers, blocks.graph,
-                    scan.index,
-                    memory),
+                doubtful: DoubtfulEdges(ends.edges + blocks.strays, nodeCount: scan.index.blocks.count),
+                textBlocks: ends.texts,
                 elementSizes: finder.elementSizes, storages: finder.storages,
                 texts: finder.collections.texts.waste(scan.index, memory, quotes: quotesTexts),
                 method: frozen.method,

@@ -41,6 +41,9 @@ struct TypeReader {
         return type ?? self.type(ofSize: size)
     }
 
+    /// Nothing but the size of a block tells what it is.
+    func isUnknown(_ type: UInt32, size: UInt64) -> Bool { sizes[size] == type }
+
     private mutating func type(ofSize size: UInt64) -> UInt32 {
         if let number = sizes[size] { return number }
         let number = number(of: "\(size) bytes")

@@ -51,15 +51,10 @@ extension [FoundVector] {
 /// What freed memory has left behind in texts, in the room of vectors that no element takes, and in the buffers of streams:
 /// pointers that lead nowhere.
 struct UnusedEnds {
-    /// A block and one that it only seems to lead to, in order.
-    private var edges: [UInt64] = []
-    /// Those blocks: few have such an end, and each edge is asked about.
-    private var blocks = NodeSet(nodeCount: 0)
-    /// Those of them that are texts, and so nothing else.
+    /// Such pointers.
+    private(set) var edges: ContiguousArray<UInt64> = []
+    /// Of the blocks that they are in those that are texts, and so nothing else.
     private(set) var texts: Set<UInt32> = []
-
-    static let none = UnusedEnds()
-    private init() {}
 
     /// Of how many bytes of its block the elements or the text take, and whether there may be pointers among them.
     struct Used {
@@ -75,7 +70,6 @@ struct UnusedEnds {
         _ used: consuming [Used], buffers: Set<UInt32> = [], _ graph: HeapGraph, _ index: BlockIndex,
         _ memory: some MemorySource
     ) {
-        blocks = NodeSet(nodeCount: graph.nodeCount)
         used.removeAll { buffers.contains($0.block) }
         used += buffers.map { Used(block: $0, bytes: 0, mayLead: true) }
         used.sort { ($0.block, $1.bytes) < ($1.block, $0.bytes) }
@@ -85,9 +79,8 @@ struct UnusedEnds {
             last = part.block
             let seeming = Self.seeming(part, index, memory, &window)
             if seeming.isEmpty { continue }
-            blocks.insert(part.block)
             if !part.mayLead { texts.insert(part.block) }
-            edges += seeming.map { Self.edge(part.block, $0) }.sorted()
+            edges += seeming.map { DoubtfulEdges.edge(part.block, $0) }
         }
     }
 
@@ -111,20 +104,4 @@ struct UnusedEnds {
         }
         return part.mayLead || used.isEmpty ? unused.subtracting(used) : []
     }
-
-    /// The graph without them, but for those that alone lead to something: what looks like a vector may be something else.
-    func leftOut(of graph: HeapGraph, _ roots: HeapRoots) -> HeapGraph {
-        if edges.isEmpty { return graph }
-        let held = graph.reachable(from: roots) { from, to in !contains(from, to) }
-        return graph.filtered { from, to in !held.contains(to) || !contains(from, to) }
-    }
-
-    private func contains(_ from: UInt32, _ to: UInt32) -> Bool {
-        guard blocks.contains(from) else { return false }
-        let edge = Self.edge(from, to)
-        let place = edges.partitioningIndex { $0 >= edge }
-        return place < edges.count && edges[place] == edge
-    }
-
-    private static func edge(_ from: UInt32, _ to: UInt32) -> UInt64 { UInt64(from) << 32 | UInt64(to) }
 }

@@ -103,6 +103,33 @@ import Testing
         #expect(table.name == "table" && table.retainedCount == 20_000 && table.container?.count == 20_000)
     }
 
+    /// Buffers that are never filled hold what the allocator's lists of free chunks left in them: of a long list in whose midst
+    /// such words lead, all is its head's.
+    @Test func whatFreedChunksLeftBehindTakesNothingFromAList() throws {
+        let program = try WatchedProgram(
+            """
+            struct Item { char body[992]; Item *next; };
+            static Item *kept;
+            static volatile char *ring[256];
+            static void work() {
+                for (unsigned i = 0; i < 200000; i++) {
+                    free((void *)ring[i % 256]);
+                    ring[i % 256] = (volatile char *)malloc(100 + i * 7919 % 20000);
+                    ring[i % 256][0] = 1;
+                    if (i % 10) continue;
+                    Item *item = (Item *)malloc(sizeof(Item));
+                    memset(item, 1, sizeof *item);
+                    item->next = kept;
+                    kept = item;
+                }
+            }
+            """, flags: ["-O1", "-fno-builtin"])
+        let survey = try survey(program)
+        let kept = try #require(survey.roots.first)
+        #expect(kept.name == "kept" && kept.retainedCount == 20_000, "\(kept)")
+        #expect(survey.leaks.isEmpty, "\(survey.leaks)")
+    }
+
     @Test func aCleanProgramLeaksNothing() throws {
         let program = try WatchedProgram(
             """
