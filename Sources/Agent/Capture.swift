@@ -112,8 +112,7 @@ public enum Capture {
             // Who holds the heap is known without it.
             if readsHeap { return [] }
             return [
-                "process \(pid) has no ledger: its allocations are not in the snapshot; start it by `heaptide run`, or "
-                    + "attach the probe by `heaptide attach \(pid)`"
+                "process \(pid) has no ledger: its allocations are not in the snapshot; \(Probe.remedy(for: pid))"
             ]
         }
         do {

@@ -170,11 +170,9 @@ public enum Doctor {
         if let path = LedgerFolder(path: folder).ledgers(of: key).first {
             state(ofLedger: path, of: key, probe, &diagnosis)
         } else {
-            let obstacle = Probe.obstacle(in: "/proc/\(pid)/exe").map { " It could not: \($0)." } ?? ""
             diagnosis.add(
                 "ledger", .missing,
-                "none in \(folder): its allocations are not recorded.\(obstacle) Start it by `heaptide run`, attach "
-                    + "the probe, or name the folder with --ledgers")
+                "none in \(folder): its allocations are not recorded; \(Probe.remedy(for: pid))")
             attach(pid, probe, &diagnosis)
         }
     }

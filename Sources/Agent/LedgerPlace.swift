@@ -49,9 +49,7 @@ struct LedgerPlace {
     func absence(of process: ProcessKey) -> String {
         let pid = process.pid
         guard let mapped = Self.mappedLedgers(process).first else {
-            return
-                "process \(pid) has no ledger in \(folder): start it by `heaptide run`, attach the probe by `heaptide "
-                + "attach \(pid)`, or name the folder with --ledgers"
+            return "process \(pid) has no ledger in \(folder): \(Probe.remedy(for: pid))"
         }
         return "process \(pid) writes to \(mapped), which is not here: if it was deleted, start the service anew; "
             + "if it lies in a container, name the folder with --ledgers"

@@ -17,6 +17,12 @@ package enum Probe {
     /// Why the dynamic loader will not take the probe into `program`; nil where nothing speaks against it.
     package static func obstacle(in program: String) -> String? { obstacle(in: program, depth: 0) }
 
+    /// What to do about a running process that has no ledger where one was looked for.
+    static func remedy(for pid: Int32) -> String {
+        obstacle(in: "/proc/\(pid)/exe").map { "it cannot take the probe, \($0)" }
+            ?? "start it by `heaptide run`, attach the probe by `heaptide attach \(pid)`, or name the folder with --ledgers"
+    }
+
     private static func obstacle(in program: String, depth: Int) -> String? {
         guard let head = readBytes(program, limit: 4096) else { return nil }  // executable, yet not readable: try
         if head.starts(with: Array("#!".utf8)) { return depth < 4 ? script(head, depth: depth) : nil }

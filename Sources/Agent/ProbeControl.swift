@@ -24,7 +24,7 @@ public enum ProbeControl {
                     "the probe of process \(pid) was detached: bring it back by `heaptide attach \(pid)`")
             }
             for order in orders { try LedgerFile.give(order, to: path) }
-            return describe(try LedgerFile(path: path).sampling(), path)
+            return describe(try LedgerFile(path: path).sampling(), path, orders)
         } catch let error as AgentError {
             throw error
         } catch {
@@ -32,9 +32,8 @@ public enum ProbeControl {
         }
     }
 
-    private static func describe(_ sampling: Sampling, _ path: String) -> String {
-        let interval =
-            sampling.interval == 1 ? "every allocation" : "one in \(ByteSize.text(Double(sampling.interval)))"
+    private static func describe(_ sampling: Sampling, _ path: String, _ orders: [ProbeOrder]) -> String {
+        let interval = describe(interval: sampling.interval)
         let mean =
             sampling.slowPathCount > 0 ? sampling.slowPathSeconds / Double(sampling.slowPathCount) * 1e6 : 0
         let cost = "\((mean * 100).rounded() / 100) µs each"
@@ -44,6 +43,16 @@ public enum ProbeControl {
             taken      \(sampling.samplesTaken) samples, \(cost); \(sampling.samplesPaused) left out while paused
             ledger     \(path)
 
-            """
+            """ + orders.compactMap { pending($0, sampling) }.joined()
+    }
+
+    private static func describe(interval: UInt64) -> String {
+        interval == 1 ? "every allocation" : "one in \(ByteSize.text(Double(interval)))"
+    }
+
+    /// Nobody should think that it did not work.
+    private static func pending(_ order: ProbeOrder, _ sampling: Sampling) -> String? {
+        guard case .interval(let bytes) = order, bytes != sampling.interval else { return nil }
+        return "ordered    \(describe(interval: bytes)) at the finest, from its next sample on\n"
     }
 }

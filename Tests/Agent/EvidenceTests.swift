@@ -143,6 +143,21 @@ import Testing
         #expect(!result.errors.contains("LD_PRELOAD"))
     }
 
+    /// Nobody is told to start or to attach what cannot be recorded.
+    @Test func ofAStaticProgramNoLedgerIsPromised() throws {
+        let program = try compile(
+            "#include <unistd.h>\nint main(void) { write(1, \"ready\\n\", 6); pause(); }", as: "waits.c",
+            flags: ["-static", "-w"], in: folder)
+        let live = try Live(program, [])
+        #expect(live.line() == "ready")
+        for command in ["probe", "doctor"] {
+            let result = try run(Products.heaptide, [command, "\(live.pid)"])
+            let text = result.output + result.errors
+            #expect(text.contains("it cannot take the probe, it is linked statically"), "\(text)")
+            #expect(!text.contains("by `heaptide"), "\(text)")
+        }
+    }
+
     @Test func aMissingProbeIsSaid() throws {
         let result = try runService("exit 6", output: folder, options: ["--probe", "/no/such/probe.so"])
         #expect(result.status == 6)
