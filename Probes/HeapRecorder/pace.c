@@ -10,12 +10,12 @@
 
 #define WINDOW_NS UINT64_C(250000000)
 #define FINE_SAMPLES 3125u  /* 12,500 a second */
-#define COARSE_SAMPLES 625u /* 2,500: with its free and the program's caches one costs 3 µs (measured, python3) */
+#define COARSE_SAMPLES 312u /* 1,250: with its free and the caches of a busy program one costs 3 µs and more (measured, python3) */
 #define FIRST_SAMPLES (FINE_SAMPLES / 4) /* of a process that begins, of which nothing is known: many begin with a storm */
 #define WINDOW_COST (WINDOW_NS / 200) /* 0.5% of a core */
 #define FITS(expected, budget) ((expected) < (budget) / 10 * 9)
 #define MOST_DOUBLINGS 2u /* at a time: a burst is soon over */
-#define MOST_HALVINGS 3u  /* so many that the finest is within reach, also where what lies between has no budget for it */
+#define MOST_HALVINGS 4u  /* so many that the finest is within reach, also where what lies between has no budget for it */
 #define LARGEST_COST 50000u /* a thread that lost its core in the middle of a sample tells nothing of the load … */
 #define SLOW_NS 10000u
 #define FEWEST_SLOW 8u /* … but several of them do */

@@ -10,11 +10,11 @@ struct DoubtfulEdges {
 
     static let none = DoubtfulEdges([], nodeCount: 0)
 
-    init(_ edges: ContiguousArray<UInt64>, nodeCount: Int) {
+    init(_ edges: consuming ContiguousArray<UInt64>, nodeCount: Int) {
         self.edges = edges
         self.edges.sort()
         sources = NodeSet(nodeCount: nodeCount)
-        for edge in edges { sources.insert(UInt32(edge >> 32)) }
+        for edge in self.edges { sources.insert(UInt32(edge >> 32)) }
     }
 
     static func edge(_ from: UInt32, _ to: UInt32) -> UInt64 { UInt64(from) << 32 | UInt64(to) }

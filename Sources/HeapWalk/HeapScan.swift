@@ -3,7 +3,7 @@ import HeapGraph
 /// Reads all blocks once and turns the pointers in them into edges.
 ///
 /// Every aligned word counts that points into a block, also into its midst: a hash table's only pointer may be such a
-/// one. 8 bytes a block and 4 a pointer stay; the memory of the process is read a MiB at a time.
+/// one. 12 bytes a block and 4 a pointer stay; the memory of the process is read a MiB at a time.
 struct HeapScan<Source: MemorySource> {
     private let memory: Source
     let index: BlockIndex
@@ -24,8 +24,8 @@ struct HeapScan<Source: MemorySource> {
         /// Blocks through which weak references find their object, and which do not hold it.
         var weak: NodeSet
         var storages = Storages()
-        /// Of the graph, those that may be none.
-        var strays: ContiguousArray<UInt64> = []
+        /// Edges of the graph that may be none.
+        var doubtful: ContiguousArray<UInt64> = []
     }
 
     /// `collections` sees all of it.
@@ -70,7 +70,8 @@ struct HeapScan<Source: MemorySource> {
                         // beginning is a reference to itself.
                         guard target != UInt32(node) || word == block.address else { continue }
                         builder.addEdge(to: target)
-                        strays.see(word, in: UInt32(node), to: target, index.blocks[Int(target)])
+                        strays.see(
+                            word, in: UInt32(node), to: target, index.blocks[Int(target)], isUnknown: isUnknown)
                         if isUnknown {
                             chains.see(word, at: address - block.address, in: block, to: index.blocks[Int(target)])
                         }
@@ -92,8 +93,8 @@ struct HeapScan<Source: MemorySource> {
             blocks.weak.insert(table.block)
         }
         blocks.graph = builder.finish()
-        blocks.strays = strays.edges()
-        blocks.strays += chains.strays(blocks.graph, index, memory) { [reader] node in
+        blocks.doubtful = strays.edges()
+        blocks.doubtful += chains.strays(blocks.graph, index, memory) { [reader] node in
             reader.isUnknown(blocks.types[Int(node)], size: index.blocks[Int(node)].size)
         }
         return blocks

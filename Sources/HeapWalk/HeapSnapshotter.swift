@@ -66,7 +66,7 @@ package enum HeapSnapshotter {
                 index: scan.index, graph: blocks.graph, firstWords: blocks.firstWords, weak: blocks.weak,
                 types: blocks.types, typeNames: reader.names, roots: finder.roots,
                 candidates: finder.collections.candidates, vectors: vectors,
-                doubtful: DoubtfulEdges(ends.edges + blocks.strays, nodeCount: scan.index.blocks.count),
+                doubtful: DoubtfulEdges(ends.edges + blocks.doubtful, nodeCount: scan.index.blocks.count),
                 textBlocks: ends.texts,
                 elementSizes: finder.elementSizes, storages: finder.storages,
                 texts: finder.collections.texts.waste(scan.index, memory, quotes: quotesTexts),

@@ -23,6 +23,11 @@ struct StrayPointers {
 
     /// A pointer's lowest bits may hold a language's tag.
     private static let tags: UInt64 = 7
+    /// Where headers are.
+    private static let alignment: UInt64 = 16
+    /// Of blocks, and of places: whatever a heap is made of, there is room for these.
+    private static let largest: UInt64 = 1 << 16
+    private static let mostPlaces = 1 << 20
 
     private var blocksOfSize: [UInt64: UInt32] = [:]
     private var numbers: [Place: UInt32] = [:]
@@ -40,11 +45,15 @@ struct StrayPointers {
     }
 
     /// `word`, in block `node`, leads to `target`, which is `block`.
-    mutating func see(_ word: UInt64, in node: UInt32, to target: UInt32, _ block: HeapBlock) {
+    ///
+    /// - Parameter isUnknown: nothing tells what `node` is. Whatever has a type was filled.
+    mutating func see(_ word: UInt64, in node: UInt32, to target: UInt32, _ block: HeapBlock, isUnknown: Bool) {
         let offset = block.offset(of: word)
         if offset <= Self.tags {
             leadsToBeginning[Int(target)] = node + 1
-        } else if let place = uncommon(Place(size: block.size, offset: offset)) {
+        } else if offset % Self.alignment == 0, block.size <= Self.largest,
+            let place = uncommon(Place(size: block.size, offset: offset)), isUnknown
+        {
             current.append(Pointer(edge: DoubtfulEdges.edge(node, target), place: place))
         }
     }
@@ -60,10 +69,11 @@ struct StrayPointers {
     /// The number of a place, one pointer less from being a common one; nil where it is one.
     private mutating func uncommon(_ place: Place) -> UInt32? {
         guard let number = numbers[place] else {
-            let count = blocksOfSize[place.size] ?? 1
+            let more = ((blocksOfSize[place.size] ?? 1) - 1) / place.commonShare
+            guard more > 0, wanted.count < Self.mostPlaces else { return nil }
             numbers[place] = UInt32(wanted.count)
-            wanted.append((count - 1) / place.commonShare)
-            return wanted.last == 0 ? nil : UInt32(wanted.count - 1)
+            wanted.append(more)
+            return UInt32(wanted.count - 1)
         }
         guard wanted[Int(number)] > 0 else { return nil }
         wanted[Int(number)] -= 1

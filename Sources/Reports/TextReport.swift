@@ -83,7 +83,7 @@ struct TextReport {
         let time = report.timeToLimitSeconds.map {
             $0 > 0 ? "reached in \(Figures.duration($0))" : "reached now"
         }
-        let outlook = report.process.ending == nil ? time ?? "no steady rise towards it" : nil
+        let outlook = report.process.ending == nil ? time ?? "when it is reached is not known" : nil
         field("Limit", [Figures.bytes(limit) + (share.map { "," + $0 } ?? ""), outlook])
     }
 

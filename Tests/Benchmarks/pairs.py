@@ -24,7 +24,8 @@ class Figure:
 
 @dataclass(frozen=True)
 class Workload:
-    """`measure(way)` runs the workload once and gives a number for each of the figures."""
+    """`measure(ways)` runs the workload in each of the ways and gives, by a way's name, a number for each of the figures, or
+    the Failed that came of it."""
 
     name: str
     figures: tuple
@@ -72,27 +73,51 @@ def say(text):
 #: The ways that have bars to keep; a peer runs in a third of the rounds.
 OWN = ("plain", "forwarding", "heaptide")
 
-#: Of so many runs of one way in a round the best counts: what else the machine does can only add to a run.
+#: Of so many runs of one way in a round the best counts where one comes after the other: what else the machine does can
+#: only add to a run.
 TURNS = 3
 
 
+def in_turn(figures, measure):
+    """Of a workload that needs the whole machine: `measure(way)` gives the figures of one run."""
+
+    def measure_all(ways):
+        outcomes = {}
+        for way in list(ways) * TURNS:
+            try_one(outcomes, way, lambda: _better(figures, outcomes.get(way.name), measure(way)))
+            forget()
+        return outcomes
+
+    return measure_all
+
+
+def try_one(outcomes, way, act):
+    """What came of it; a way that has failed does not try again."""
+    if not isinstance(outcomes.get(way.name), Failed):
+        try:
+            outcomes[way.name] = act()
+        except Failed as failure:
+            outcomes[way.name] = failure
+
+
 def compare(workload, ways, pairs, slow_pairs):
-    """Every way's runs next to plain's. The ways take turns, so that what the machine does meanwhile meets them all,
-    and the order is reversed from one round to the next. A way that fails is left out from there on."""
+    """Every way's runs next to plain's, in an order that is reversed from one round to the next. A way that fails is left
+    out from there on."""
     results = Results(workload)
     ways = [way for way in ways if workload.python or not way.interpreter]
     plain = next(way for way in ways if way.name == "plain")
     fast = [way for way in ways if not way.slow]
     own = [way for way in fast if way.name in OWN]
     began = time.monotonic()
-    for way in fast:
-        _measure(results, way, {})  # warms up, and finds who cannot
-    for number in range(pairs):
-        results.rounds.append(_round(results, fast if number < peer_pairs(pairs) else own, number, TURNS))
+    _round(results, fast, 0)  # warms up, and finds who cannot
+    for number in range(pairs if plain.name not in results.failures else 0):
+        results.rounds.append(_round(results, fast if number < peer_pairs(pairs) else own, number))
         say(f"{workload.name}: {number + 1} of {pairs} rounds, {time.monotonic() - began:.0f} s")
     for way in (way for way in ways if way.slow):
         for number in range(slow_pairs):
-            results.rounds.append(_round(results, [plain, way], number, 1))
+            if results.failures.keys() & {plain.name, way.name}:
+                break
+            results.rounds.append(_round(results, [plain, way], number))
         say(f"{workload.name}: {slow_pairs} pairs of {way.name}, {time.monotonic() - began:.0f} s")
     return results
 
@@ -101,28 +126,16 @@ def peer_pairs(pairs):
     return max(1, pairs // 3)
 
 
-def _round(results, ways, number, turns):
-    best = {}
-    for _ in range(turns):
-        values = {}
-        for way in ways if number % 2 == 0 else reversed(ways):
-            _measure(results, way, values)
-        for name, figures in values.items():
-            best[name] = _better(results.workload.figures, best.get(name, figures), figures)
-    return best
+def _round(results, ways, number):
+    ways = [way for way in ways if way.name not in results.failures]
+    outcomes = results.workload.measure(ways if number % 2 == 0 else ways[::-1])
+    forget()
+    for name, failure in outcomes.items():
+        if isinstance(failure, Failed):
+            results.failures[name] = " ".join(str(failure).split())
+            say(f"{results.workload.name}: {name}: {failure}")
+    return {name: values for name, values in outcomes.items() if name not in results.failures}
 
 
 def _better(figures, a, b):
-    return tuple((max if figure.higher_is_better else min)(x, y) for figure, x, y in zip(figures, a, b))
-
-
-def _measure(results, way, values):
-    if way.name in results.failures:
-        return
-    try:
-        values[way.name] = results.workload.measure(way)
-    except Failed as failure:
-        results.failures[way.name] = " ".join(str(failure).split())
-        say(f"{results.workload.name}: {way.name}: {failure}")
-    finally:
-        forget()
+    return tuple((max if figure.higher_is_better else min)(x, y) for figure, x, y in zip(figures, a or b, b))

@@ -1,6 +1,6 @@
 #!/usr/bin/env -S python3 -B
 """What watching costs, side by side: programs run plain, with a library that only forwards, with heaptide, and with the
-peers that Debian and PyPI provide, in pairs that take turns. One table in Markdown, on stdout and in a file.
+peers that Debian and PyPI provide, in pairs at one time or in turn. One table in Markdown, on stdout and in a file.
 
     Tests/Benchmarks/peers.py [--pairs N] [--only WORKLOAD]… [--no-peers] [--quick] [--output FILE]
 

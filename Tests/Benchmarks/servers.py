@@ -5,7 +5,7 @@ import itertools
 import re
 import socket
 
-from pairs import Figure, Workload
+from pairs import Figure, Workload, in_turn
 from ways import WORKLOADS, Failed, end, program_of
 
 from support import BUILD, Path, run, shutil, wait_for, work
@@ -63,7 +63,7 @@ def redis(name, title, requests, *options):
         Figure(f"{title}: throughput", "requests/s", {"plain": 0.98}, higher_is_better=True),
         Figure(f"{title}: the server's CPU per request", "µs", {}),
     )
-    return Workload(name, figures, measure)
+    return Workload(name, figures, in_turn(figures, measure))
 
 
 def activity_api(name, seconds):
@@ -97,4 +97,4 @@ def activity_api(name, seconds):
         Figure(f"{title}: p99 latency", "µs", {"plain": 1.03}),
         Figure(f"{title}: the server's CPU per request", "µs", {}),
     )
-    return Workload(name, figures, measure)
+    return Workload(name, figures, in_turn(figures, measure))

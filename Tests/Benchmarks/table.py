@@ -87,8 +87,9 @@ def markdown(all_results, micro, ways, missing, pairs, slow_pairs):
 def _notes(all_results, ways, missing, pairs, slow_pairs):
     names = {way.name for way in ways}
     notes = [
-        f"Median ratios to plain (quartiles) of {pairs} interleaved pairs ({peer_pairs(pairs)} of a peer), each of the best"
-        f" of {TURNS} runs: of user and system time, or of what is named."
+        f"Median ratios to plain (quartiles) of {pairs} pairs ({peer_pairs(pairs)} of a peer), of user and system time, or of"
+        " what is named. Programs of one thread run beside the plain one, on two cores at the same time, and again with the"
+        f" cores exchanged; of others each way has its turn, and the best of {TURNS} runs counts."
     ]
     if names & {"heaptrack", "memray"}:
         few = f"{slow_pairs} pair{'s' * (slow_pairs > 1)}"

@@ -1,5 +1,6 @@
 """The ways in which a program is run: plain, with heaptide, and with the peers that Debian and PyPI provide."""
 
+import contextlib
 import functools
 import os
 import select
@@ -50,26 +51,53 @@ class Way:
     def start(self, *command, env=None, **options):
         return start(*self.command(command), env=self.variables(env), **options)
 
-    def cpu_seconds(self, *command, env=None, timeout=300):
-        """User and system time of a process and of all that it waited for, such as heaptrack's interpreter."""
-        process = subprocess.Popen(
+    def launch(self, *command, env=None, cores=None):
+        """On some of the cores that there are, or on any."""
+        return subprocess.Popen(
             self.command(command), env=self.variables(env), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, start_new_session=True, cwd=work)
-        handle = os.pidfd_open(process.pid)
-        try:
-            if not select.select([handle], [], [], timeout)[0]:
-                raise Failed(f"not done in {timeout} s")
-        finally:
+            stderr=subprocess.DEVNULL, start_new_session=True, cwd=work,
+            preexec_fn=(lambda: os.sched_setaffinity(0, cores)) if cores else None)
+
+
+def first_to_end(processes, timeout=300):
+    """Number of the process that ends first, or 0 where none does."""
+    handles = [os.pidfd_open(process.pid) for process in processes]
+    try:
+        return next(iter(map(handles.index, select.select(handles, [], [], timeout)[0])), 0)
+    finally:
+        for handle in handles:
             os.close(handle)
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != 0:
-            raise Failed(f"ended with status {process.returncode}")
-        return usage.ru_utime + usage.ru_stime
+
+
+@contextlib.contextmanager
+def running(launch):
+    """Ends the process that `launch()` gives, at the end."""
+    process = launch()
+    try:
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def cpu_seconds(process, timeout=300):
+    """User and system time of a process that was launched, and of all that it waited for, such as heaptrack's interpreter,
+    when it has ended."""
+    handle = os.pidfd_open(process.pid)
+    try:
+        if not select.select([handle], [], [], timeout)[0]:
+            raise Failed(f"not done in {timeout} s")
+    finally:
+        os.close(handle)
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise Failed(f"ended with status {process.returncode}")
+    return usage.ru_utime + usage.ru_stime
 
 
 def forget():

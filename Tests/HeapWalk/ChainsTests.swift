@@ -62,7 +62,7 @@ import Testing
             builder.endNode()
         }
         let edges = chains.strays(builder.finish(), index, heap) { _ in isUnknown }
-        #expect(edges.allSatisfy { $0 >> 32 == 1000 })
+        #expect(edges.allSatisfy { $0 >> 32 == heap.words.count - 1 })
         return edges.map(DoubtfulEdges.target).sorted()
     }
 
@@ -103,6 +103,14 @@ import Testing
         #expect(strays(heap([(500, 0)]) { [$0 == 500 ? nil : 500] }) == [])
         #expect(strays(heap([(501, 0)]) { [$0 < 200 || $0 >= 455 ? nil : $0 + 1] }) == [])
         #expect(strays(heap([(201, 0)]) { [$0 < 200 || $0 >= 457 ? nil : $0 + 1] }) == [201])
+    }
+
+    /// 300 links are enough of 1,000 blocks, and too few of 4,000.
+    @Test(arguments: [(1000, [150]), (4000, [])] as [(Int, [UInt32])]) func ofManyBlocksMoreAreWanted(
+        count: Int, strays: [UInt32]
+    ) {
+        let nodes = (0..<count).map { [$0 < 300 ? (node: $0 + 1, offset: UInt64(0)) : nil] }
+        #expect(self.strays(Heap(words: nodes + [[(node: 150, offset: 0)]])) == strays)
     }
 
     /// A table of half of the nodes, beside the list of all.

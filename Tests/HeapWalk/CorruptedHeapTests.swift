@@ -108,7 +108,7 @@ private struct CopiedMemory: MemorySource {
                 _ = collections.texts.waste(scan.index, damaged, quotes: true)
                 storages.findFields(blocks.graph, scan.index, damaged)
                 found.add(storages, scan.index)
-                let doubtful = DoubtfulEdges(ends.edges + blocks.strays, nodeCount: blocks.graph.nodeCount)
+                let doubtful = DoubtfulEdges(ends.edges + blocks.doubtful, nodeCount: blocks.graph.nodeCount)
                 let contracted = doubtful.leftOut(
                     of: found.contracted(blocks.graph, weak: blocks.weak), HeapRoots([[0]]))
                 #expect(contracted.nodeCount == inventory.blocks.count)

@@ -16,13 +16,16 @@ import Testing
     private static func address(_ block: UInt32) -> UInt64 { 0x5555_0000_0010 + UInt64(block) * 64 }
 
     /// Of the pointers those that may be none: who leads to whom.
-    private func strays(_ pointers: [Pointer], of count: Int = 1000, tag: UInt64 = 0) -> [[UInt32]] {
+    private func strays(_ pointers: [Pointer], of count: Int = 1000, tag: UInt64 = 0, isUnknown: Bool = true)
+        -> [[UInt32]]
+    {
         let index = Self.index(count)
         var strays = StrayPointers(index)
         for node in 0...UInt32(count) {
             for pointer in pointers where pointer.from == node {
                 let word = tag << 56 | Self.address(pointer.to) + pointer.offset
-                strays.see(word, in: node, to: pointer.to, index.blocks[Int(pointer.to)])
+                strays.see(
+                    word, in: node, to: pointer.to, index.blocks[Int(pointer.to)], isUnknown: isUnknown)
             }
             strays.endBlock(node)
         }
@@ -34,8 +37,8 @@ import Testing
     }
 
     @Test func aPlaceOfItsOwnIsOne() {
-        #expect(strays([(1000, 7, 40), (1000, 9, 16)]) == [[1000, 7], [1000, 9]])
-        #expect(strays([(1000, 7, 40)], tag: 0x40) == [[1000, 7]])
+        #expect(strays([(1000, 7, 32), (1000, 9, 16)]) == [[1000, 7], [1000, 9]])
+        #expect(strays([(1000, 7, 32)], tag: 0x40) == [[1000, 7]])
     }
 
     @Test func beginningsAreNotNorTagsInTheirLowestBits() {
@@ -50,15 +53,20 @@ import Testing
         #expect(strays([(999, 998, 32)] + chain(pointers, at: offset)).count == count + 1)
     }
 
+    /// No header of a chunk lies there.
+    @Test func whereNoChunkCanBeginIsNone() { #expect(strays([(1000, 7, 8), (1000, 7, 40), (1000, 7, 20)]).isEmpty) }
+
+    @Test func whatHasATypeWasFilled() { #expect(strays([(1000, 7, 32)], isUnknown: false).isEmpty) }
+
     @Test func ofFewBlocksNoneIs() {
         #expect(strays([(1000, 1000, 2048)]).isEmpty)
-        #expect(strays([(0, 7, 40)], of: 32).isEmpty)
-        #expect(strays([(0, 7, 40)], of: 33).count == 1)
+        #expect(strays([(0, 7, 32)], of: 32).isEmpty)
+        #expect(strays([(0, 7, 32)], of: 33).count == 1)
     }
 
     /// As what holds a buffer and a position in it.
     @Test func whoLeadsToTheBeginningAsWellIsCertain() {
-        #expect(strays([(3, 7, 40), (3, 7, 0), (4, 7, 40)]) == [[4, 7]])
-        #expect(strays([(3, 7, 0), (3, 7, 40), (3, 8, 40)]) == [[3, 8]])
+        #expect(strays([(3, 7, 32), (3, 7, 0), (4, 7, 32)]) == [[4, 7]])
+        #expect(strays([(3, 7, 0), (3, 7, 32), (3, 8, 32)]) == [[3, 8]])
     }
 }
