@@ -25,8 +25,20 @@ package struct HeapInventory {
         self.blocks.sort { $0.address < $1.address }
     }
 
-    /// Mappings in which there are blocks are the allocator's: what else is in them was freed, or is its books.
+    /// Mappings in which there are blocks are the allocator's: what else is in them was freed, or is its books. Blocks that
+    /// are not where memory is, or lie in one another, are none, whatever a ledger says.
     mutating func addHeaps(_ map: MemoryMap) {
+        var end: UInt64 = 0
+        let whole = blocks.count
+        blocks.removeAll { block in
+            guard block.address >= end, map.covers(block.address, block.size) else { return true }
+            end = block.end
+            return false
+        }
+        if blocks.count < whole {
+            doubts.append(
+                "\(whole - blocks.count) recorded blocks were left out: they are not where memory is, or overlap")
+        }
         heaps = map.mappings.filter { mapping in
             let index = blocks.partitioningIndex { $0.address >= mapping.start }
             return !mapping.isFile && index < blocks.count && blocks[index].address < mapping.end

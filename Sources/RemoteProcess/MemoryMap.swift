@@ -45,6 +45,14 @@ package struct MemoryMap {
         self.init(text)
     }
 
+    /// Whether there is memory everywhere in a range.
+    package func covers(_ address: UInt64, _ size: UInt64) -> Bool {
+        let (end, isBeyond) = address.addingReportingOverflow(max(1, size))
+        var reached = address
+        while !isBeyond, reached < end, let mapping = mapping(at: reached) { reached = mapping.end }
+        return !isBeyond && reached >= end
+    }
+
     package func mapping(at address: UInt64) -> Mapping? {
         let rest = mappings[mappings.partitioningIndex { $0.end > address }...]
         return rest.first.flatMap { $0.contains(address) ? $0 : nil }

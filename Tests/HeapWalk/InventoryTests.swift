@@ -2,9 +2,11 @@ import CHeapLedger
 import Foundation
 import HeapLedger
 import HeapProfile
-import HeapWalk
+import RemoteProcess
 import TestSupport
 import Testing
+
+@testable import HeapWalk
 
 /// The walk from outside against the probe's record of every block.
 @Suite struct InventoryTests {
@@ -33,6 +35,24 @@ import Testing
             churn_main();
         }
         """
+
+    /// A ledger may say anything.
+    @Test func recordedBlocksLieWhereMemoryIs() {
+        let map = MemoryMap(
+            "7f0000000000-7f0000010000 rw-p 00000000 00:00 0 \n7f0000010000-7f0000020000 rw-p 00000000 00:00 0 ")
+        let start: UInt64 = 0x7f00_0000_0000
+        let fine: [(address: UInt64, size: UInt64)] = [(start + 16, 32), (start + 48, 0), (start + 64, 0x10000)]
+        let wrong: [(address: UInt64, size: UInt64)] = [
+            (start + 40, 100), (start + 0x1ff00, 0x101), (start - 16, 32), (start + 0x1fff0, 1 << 48), (4096, 8),
+            (.max - 8, 16), (.max - 8, .max),
+        ]
+        var inventory = HeapInventory(recorded: fine + wrong)
+        inventory.addHeaps(map)
+        #expect(inventory.blocks.map(\.address) == fine.map(\.address))
+        #expect(inventory.doubts == ["7 recorded blocks were left out: they are not where memory is, or overlap"])
+        let heap = start..<(start + 0x10000)
+        #expect(inventory.heaps == [heap])
+    }
 
     @Test(arguments: [
         "", "glibc.malloc.arena_max=1", "glibc.malloc.mmap_threshold=65536", "glibc.malloc.tcache_count=0",
