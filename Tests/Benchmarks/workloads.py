@@ -13,7 +13,7 @@ from support import run, shutil
 
 def program(name, title, bars, *command, env=None, python=False):
     """Each way beside plain, on two cores at the same time, and again with the cores exchanged: what else the machine does
-    meets both alike. (50 pairs of python3 and itself differed by 3.5% so; run after run, it varies by 10%.)"""
+    meets both alike. (25 such pairs of python3 and itself differed by 3.5%; run after run, it varies by 10%.)"""
     cores = sorted(os.sched_getaffinity(0))
 
     def beside(plain, way, cores):
