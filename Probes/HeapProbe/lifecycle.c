@@ -14,6 +14,8 @@
 #define DEFAULT_INTERVAL (UINT64_C(8) << 10)
 #define DEFAULT_LEDGER (UINT64_C(4) << 20)
 #define EXACT_LEDGER (UINT64_C(128) << 20) /* a record for each of 750,000 live blocks */
+#define INTERVAL_SETTING "HEAPTIDE_SAMPLE_INTERVAL"
+#define LEDGER_SETTING "HEAPTIDE_LEDGER_SIZE"
 
 /* `512KiB`, `64k` and `1.5M` are binary as in cgroups, `64kB` and `1MB` decimal, plain numbers bytes; 0 where it is none
  * of them. The command line reads sizes alike. */
@@ -47,6 +49,15 @@ static void absolute_directory(char *path, size_t size)
         snprintf(path, size, "%.1990s/%.2000s", here, given);
 }
 
+static uint64_t size_setting(const char *name) { return parse_size(getenv(name)); }
+
+static void complain_of(const char *name)
+{
+    const char *given = getenv(name);
+    if (given && given[0] && !parse_size(given))
+        hr_say(name, given, "that is no size such as 64KiB, the default is used");
+}
+
 void hp_configure(const char *directory, uint64_t interval, uint64_t ledger_size)
 {
     hr_config config = {
@@ -72,7 +83,9 @@ __attribute__((constructor)) static void begin(void)
     hp_resolve_operators();
     hr_load_unwinder();
     hp_forget_errors();
-    hp_configure(directory, parse_size(getenv("HEAPTIDE_SAMPLE_INTERVAL")), parse_size(getenv("HEAPTIDE_LEDGER_SIZE")));
+    hp_configure(directory, size_setting(INTERVAL_SETTING), size_setting(LEDGER_SETTING));
+    complain_of(INTERVAL_SETTING);
+    complain_of(LEDGER_SETTING);
 }
 
 __attribute__((destructor)) static void end(void) { hr_mark_exited(); }

@@ -26,16 +26,31 @@ uint64_t hr_clock(void)
 
 /* ---- Where it stands ------------------------------------------------------------------------------------------- */
 
+static void make_parents(const char *path)
+{
+    static char part[4000]; /* one thread at a time opens a ledger, and stacks may be small */
+    strncpy(part, path, sizeof part - 1);
+    for (char *slash = part; (slash = strchr(slash + 1, '/')) != NULL; *slash = '/') {
+        *slash = 0;
+        mkdir(part, 0700);
+    }
+}
+
 static bool make_directory(const char *path)
 {
     struct stat st;
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        hr_say("cannot make the folder HEAPTIDE_DIR", path);
+    bool made = mkdir(path, 0700) == 0 || errno == EEXIST;
+    if (!made && errno == ENOENT) {
+        make_parents(path);
+        made = mkdir(path, 0700) == 0;
+    }
+    if (!made) {
+        hr_say_unrecorded("cannot make the folder HEAPTIDE_DIR", path);
         return false;
     }
     /* In another user's folder the file could be swapped for one that a reader takes for ours. */
     if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode) || (st.st_uid != geteuid() && st.st_uid != 0)) {
-        hr_say("HEAPTIDE_DIR is no folder of this user or of root", path);
+        hr_say_unrecorded("HEAPTIDE_DIR is no folder of this user or of root", path);
         return false;
     }
     return true;
@@ -229,13 +244,13 @@ static void point_to_sections(hr_ledger *ledger, uint8_t *base)
 
 static bool make_ledger(hr_ledger *next, uint64_t size, int parent)
 {
-    static char why[4200]; /* one thread at a time opens a ledger, and stacks may be small */
+    static char why[4200]; /* as above */
     snprintf(next->path, sizeof next->path, "%s/%d-%llu.ledger", hr_configured.directory, next->pid,
              (unsigned long long)hr_clock());
     uint8_t *base = map_file(next->path, size);
     if (!base) {
         snprintf(why, sizeof why, "%.4000s: %s", next->path, reason(errno));
-        hr_say("no ledger", why);
+        hr_say_unrecorded("no ledger", why);
         return false;
     }
     next->header = (hl_header *)base;

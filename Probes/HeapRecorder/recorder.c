@@ -303,7 +303,7 @@ static HR_COLD void drop(void)
     HR_ADD(*(hr_is_recording() ? &hr_ledger_now.header->samples_dropped : &missed), 1);
     if (hr_workspaces_size() == 0
         && __atomic_compare_exchange_n(&hr_fork_page.phase, &fresh, INERT, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        hr_say("no memory for the probe", "");
+        hr_say_unrecorded("no memory for the probe", "");
 }
 
 void hr_allocated(void *block, size_t size, const hr_caller *caller)

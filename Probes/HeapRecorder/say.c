@@ -1,4 +1,4 @@
-/* The one thing that the probe may say to people: why it does not record. */
+/* What the probe may say to people: why it does not record, and which setting it cannot read. */
 #define _GNU_SOURCE
 #include "recorder_internal.h"
 
@@ -16,8 +16,7 @@
 static struct stat stderr_at_start;
 static bool stderr_known;
 
-/* Shared with all children, so that a server whose workers may not record says so once and not for each. */
-static uint32_t *has_said;
+static uint32_t *has_said; /* hr_say_unrecorded, by this process or a child of it */
 
 void hr_remember_stderr(void)
 {
@@ -41,20 +40,26 @@ static void write_at_once(struct iovec *line, int count)
     (void)ignored;
 }
 
-void hr_say(const char *what, const char *detail)
+void hr_say(const char *what, const char *detail, const char *outcome)
 {
     struct stat now;
     /* A daemon may have closed it and opened something precious in its place. */
     if (!stderr_known || fstat(2, &now) != 0 || now.st_dev != stderr_at_start.st_dev
         || now.st_ino != stderr_at_start.st_ino)
         return;
-    if (has_said && __atomic_exchange_n(has_said, 1, __ATOMIC_RELAXED))
-        return;
     const char *const parts[] = {
-        "heaptide-probe: ", what, detail[0] ? ": " : "", detail, "; this process is not recorded\n",
+        "heaptide-probe: ", what, detail[0] ? ": " : "", detail, "; ", outcome, "\n",
     };
-    struct iovec line[5];
-    for (int i = 0; i < 5; i++)
+    enum { PARTS = sizeof parts / sizeof parts[0] };
+    struct iovec line[PARTS];
+    for (int i = 0; i < PARTS; i++)
         line[i] = (struct iovec){(void *)parts[i], strnlen(parts[i], LONGEST)};
-    write_at_once(line, 5);
+    write_at_once(line, PARTS);
+}
+
+/* Once, and not for each of a server's workers. */
+void hr_say_unrecorded(const char *what, const char *detail)
+{
+    if (!has_said || !__atomic_exchange_n(has_said, 1, __ATOMIC_RELAXED))
+        hr_say(what, detail, "this process is not recorded");
 }

@@ -79,8 +79,8 @@ extension CaptureRequest {
         let key = ProcessKey(pid: pid, startTicks: memory.startTicks)
         ledger = LedgerFolder(path: LedgerPlace(of: key, given: ledgerFolder).folder).ledgers(of: key).first
         if ledger == nil, readBytes("/proc/\(pid)/environ") == nil {
-            throw AgentError(
-                .processUnreadable, "process \(pid) may not be read: run heaptide as its user, or as root")
+            let why = memory.absence ?? "process \(pid) may not be read: run heaptide as its user, or as root"
+            throw AgentError(.processUnreadable, why)
         }
     }
 }

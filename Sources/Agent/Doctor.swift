@@ -153,6 +153,7 @@ public enum Doctor {
     ) throws(AgentError) {
         let memory: ProcessMemory
         do { memory = try files.process(pid) } catch { throw AgentError(.processUnreadable, "\(error)") }
+        if let absence = memory.absence { return diagnosis.add("process", .missing, absence) }
         let used = ByteSize.text(memory.ownBytes)
         diagnosis.add("process", .ok, "\(memory.name) (\(pid)) uses \(used) of anonymous and shared memory")
         // The kernel checks when it is opened; reading it would halt the process for as long as its pages are counted.

@@ -31,25 +31,21 @@ struct HeapScan<Source: MemorySource> {
     /// `collections` sees all of it.
     func blocks(_ reader: inout TypeReader, _ collections: inout CollectionScan) -> Blocks {
         let count = index.blocks.count
-        var builder = HeapGraph.Builder(nodes: count)
+        var edges = Edges(index)
         var blocks = Blocks(graph: HeapGraph.Builder().finish(), weak: NodeSet(nodeCount: count))
         blocks.firstWords.reserveCapacity(count)
         blocks.types.reserveCapacity(count)
         var sideTables: [(block: UInt32, object: UInt64)] = []
         var window = MemoryWindow(memory)
-        var strays = StrayPointers(index)
-        var chains = Chains()
-        for node in index.blocks.indices {
-            let block = index.blocks[node]
+        for (node, block) in index.blocks.enumerated() {
             var head = Head()
             var type: UInt32?
             var isUnknown = false
             var used: UsedWords?
-            var address = block.address
             let whole = block.address..<block.address + block.size
             // Of a large one much may never have been used.
             for part in block.size > 1 << 20 ? memory.touched(whole) : [whole] {
-                address = part.lowerBound
+                var address = part.lowerBound
                 window.forEachPiece(of: part) { words in
                     if part.lowerBound == block.address { head.add(words) }
                     if type == nil {
@@ -61,25 +57,12 @@ struct HeapScan<Source: MemorySource> {
                         isUnknown = reader.isUnknown(first, size: block.size)
                     }
                     if used == nil { collections.look(at: words, address: address, home: UInt32(node)) }
-                    for word in words {
-                        defer { address += 8 }
-                        guard let target = index.block(at: word), used?.contains(address - block.address) ?? true else {
-                            continue
-                        }
-                        // A pointer of a block into its own midst is how lists and short strings are made; one to its
-                        // beginning is a reference to itself.
-                        guard target != UInt32(node) || word == block.address else { continue }
-                        builder.addEdge(to: target)
-                        strays.see(
-                            word, in: UInt32(node), to: target, index.blocks[Int(target)], isUnknown: isUnknown)
-                        if isUnknown {
-                            chains.see(word, at: address - block.address, in: block, to: index.blocks[Int(target)])
-                        }
-                    }
+                    edges.follow(
+                        words, at: address - block.address, of: UInt32(node), index, used: used, isUnknown: isUnknown)
+                    address += UInt64(words.count) * 8
                 }
             }
-            builder.endNode()
-            strays.endBlock(UInt32(node))
+            edges.endBlock(UInt32(node))
             let known = type ?? reader.type(0, size: block.size)
             blocks.firstWords.append(head[0])
             blocks.types.append(known)
@@ -92,12 +75,50 @@ struct HeapScan<Source: MemorySource> {
         for table in sideTables where blocks.firstWords[Int(table.block)] == table.object {
             blocks.weak.insert(table.block)
         }
-        blocks.graph = builder.finish()
-        blocks.doubtful = strays.edges()
-        blocks.doubtful += chains.strays(blocks.graph, index, memory) { [reader] node in
+        blocks.graph = edges.builder.finish()
+        blocks.doubtful = edges.strays.edges()
+        blocks.doubtful += edges.chains.strays(blocks.graph, index, memory) { [reader] node in
             reader.isUnknown(blocks.types[Int(node)], size: index.blocks[Int(node)].size)
         }
         return blocks
+    }
+
+    /// What leads from block to block, and which of it may be none.
+    private struct Edges {
+        var builder: HeapGraph.Builder
+        var strays: StrayPointers
+        var chains = Chains()
+
+        init(_ index: BlockIndex) {
+            builder = HeapGraph.Builder(nodes: index.blocks.count)
+            strays = StrayPointers(index)
+        }
+
+        /// The pointers among `words`, which are `offset` bytes into block `node`.
+        ///
+        /// - Parameter isUnknown: nothing tells the block's type.
+        mutating func follow(
+            _ words: UnsafeBufferPointer<UInt64>, at offset: UInt64, of node: UInt32, _ index: BlockIndex,
+            used: UsedWords?, isUnknown: Bool
+        ) {
+            let block = index.blocks[Int(node)]
+            var offset = offset
+            for word in words {
+                defer { offset += 8 }
+                guard let target = index.block(at: word), used?.contains(offset) ?? true else { continue }
+                // A pointer of a block into its own midst is how lists and short strings are made; one to its beginning is
+                // a reference to itself.
+                guard target != node || word == block.address else { continue }
+                builder.addEdge(to: target)
+                strays.see(word, in: node, to: target, index.blocks[Int(target)], isUnknown: isUnknown)
+                if isUnknown { chains.see(word, at: offset, in: block, to: index.blocks[Int(target)]) }
+            }
+        }
+
+        mutating func endBlock(_ node: UInt32) {
+            builder.endNode()
+            strays.endBlock(node)
+        }
     }
 
     /// The words with which a block begins, 0 where it has fewer.

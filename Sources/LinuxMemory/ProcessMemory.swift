@@ -29,6 +29,11 @@ public struct ProcessMemory: Sendable, Equatable {
     /// User and system time of all threads.
     public var cpuSeconds: Double
 
+    /// One line: why there is no memory to tell of. Nil where there is.
+    public var absence: String? {
+        virtualBytes == 0 ? "process \(pid) has ended, or is a thread of the kernel" : nil
+    }
+
     init(pid: Int32, status: KeyedNumbers, stat: ProcessStat, statm: [UInt8]) {
         self.pid = pid
         name = stat.name

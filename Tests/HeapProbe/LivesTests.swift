@@ -314,6 +314,20 @@ import Testing
                 == "heaptide-probe: cannot make the folder HEAPTIDE_DIR: /proc/none; this process is not recorded\n")
     }
 
+    @Test func aSettingThatIsNoSizeIsSaidAndRecordingGoesOn() throws {
+        let result = try idle("HEAPTIDE_SAMPLE_INTERVAL=often HEAPTIDE_LEDGER_SIZE=2MiB exec ./program")
+        #expect(result.status == 0)
+        #expect(
+            result.errors
+                == "heaptide-probe: HEAPTIDE_SAMPLE_INTERVAL: often; that is no size such as 64KiB, the default is used\n"
+        )
+    }
+
+    @Test func aFolderIsMadeWithItsParents() throws {
+        let result = try idle("HEAPTIDE_DIR=$HEAPTIDE_DIR/a/b ./program; ls $HEAPTIDE_DIR/a/b")
+        #expect(result.errors.isEmpty && result.output.hasSuffix(".ledger\n"))
+    }
+
     @Test func aClosedStandardErrorIsLeftAlone() throws {
         let result = try idle("HEAPTIDE_DIR=/proc/none exec ./program 2>&-")
         #expect(result.status == 0 && result.errors.isEmpty)

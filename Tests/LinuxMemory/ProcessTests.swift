@@ -47,6 +47,7 @@ import Testing
         let process = try tree.process(2)
         #expect(process.residentBytes == 0 && process.anonymousBytes == 0 && process.threads == 1)
         #expect(tree.commandLine(of: 2) == [])
+        #expect(process.absence == "process 2 has ended, or is a thread of the kernel")
     }
 
     @Test func readsARollup() throws {

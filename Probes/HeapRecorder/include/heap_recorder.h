@@ -23,7 +23,7 @@
 /* ---- Set-up ---------------------------------------------------------------------------------------------------- */
 
 typedef struct hr_config {
-    const char *directory;  /* absolute folder of ledgers; made with mode 0700 if it is missing */
+    const char *directory;  /* absolute folder of ledgers; made with its parents, mode 0700, if it is missing */
     uint64_t interval;      /* mean bytes between samples, >= 1; 1 = every allocation */
     uint64_t ledger_size;   /* bytes, clamped to HL_MIN_SIZE … HL_MAX_SIZE */
     uint64_t seed;          /* of the sampling; 0 = from the clock */
@@ -35,6 +35,9 @@ typedef struct hr_config {
  * short-lived process leaves no file, and so does the forked child of a recording one until it allocates.
  */
 void hr_configure(const hr_config *config);
+
+/* "heaptide-probe: WHAT: DETAIL; OUTCOME" on standard error, if that still is what it was when hr_configure was called. */
+void hr_say(const char *what, const char *detail, const char *outcome);
 
 /* Leads the probe's calls of libc to libc, whatever functions of these names the program has. Comes before all else. */
 void hr_bind_self(void);

@@ -94,8 +94,8 @@ uint64_t hr_pid_namespace(void);
 bool hr_ledger_settle(uint64_t now);
 /* ledger_folder.c: removes what ended processes left, where there is much of it. */
 void hr_folder_sweep(const char *path);
-/* say.c: one line on standard error, if that still is what it was at the start. */
-void hr_say(const char *what, const char *detail);
+/* say.c: hr_say, once for a process and its children. */
+void hr_say_unrecorded(const char *what, const char *detail);
 void hr_remember_stderr(void);
 
 /* modules.c: books what is loaded now, if anything was loaded or unloaded since the last time. */

@@ -17,11 +17,11 @@ CUTS = 20
 NOBODY = 65534
 
 
-def refuses(text, *command, **options):
-    """The command must end with status 3 and one line that begins with `heaptide: `."""
+def refuses(text, *command, saying="", **options):
+    """The command must end with status 3 and one line that begins with `heaptide: ` and has `saying` in it."""
     result = run(*command, **options)
     lines = result.stderr.strip().split("\n")
-    good = result.returncode == 3 and len(lines) == 1 and lines[0].startswith("heaptide: ")
+    good = result.returncode == 3 and len(lines) == 1 and lines[0].startswith("heaptide: ") and saying in lines[0]
     check(good, f"{text}: {result.stderr.strip()[:220]!r}, status {result.returncode}")
 
 
@@ -111,6 +111,11 @@ def processes(service):
     target = work / "process.heaptide"
     absent = int(Path("/proc/sys/kernel/pid_max").read_text()) - 1
     refuses("a process that does not exist", HEAPTIDE, "snapshot", absent, "--output", target)
+    dead = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)  # nobody has collected it
+    for command in (("snapshot", dead.pid, "--output", target), ("attach", dead.pid)):
+        refuses("a process that has ended", HEAPTIDE, *command, saying="has ended")
+    dead.wait()
     if as_nobody():
         open_folder = work / "nobody"
         open_folder.mkdir(mode=0o777)
