@@ -144,6 +144,17 @@ extension RecorderTests {
             #expect(try sampling().stalled == 0)
         }
 
+        /// 700 samples a second of 4 µs each are more than 0.25% of a core, but not 0.5%.
+        @Test func beyondTheFinestIntervalTheTimeIsLess() throws {
+            beQuiet(from: 1)
+            sample(perSecond: 180_000, seconds: 0.018, from: 2)
+            sample(perSecond: 700, cost: 4000, seconds: 0.2, from: 2.02)
+            #expect(try sampling().interval == 16_384 << 2)
+            sample(perSecond: 700, cost: 4000, seconds: 0.03, from: 2.22)
+            #expect(try sampling().interval == 16_384 << 3)
+            #expect(try sampling().paced == 2 && sampling().stalled == 0)
+        }
+
         @Test func stallsAreSaid() throws {
             sample(perSecond: 100, cost: 8_000_000, seconds: 0.25, from: 1)
             let sampling = try sampling()
