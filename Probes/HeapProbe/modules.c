@@ -59,6 +59,25 @@ bool hp_read_module(const struct dl_phdr_info *info, hp_module *module)
     return module->symbols && module->names;
 }
 
+typedef struct wanted {
+    const char *file;
+    hp_module *module;
+} wanted;
+
+static int match(struct dl_phdr_info *info, size_t size, void *context)
+{
+    wanted *wanted = context;
+    const char *slash = strrchr(info->dlpi_name, '/');
+    (void)size;
+    return strcmp(slash ? slash + 1 : info->dlpi_name, wanted->file) == 0 && hp_read_module(info, wanted->module);
+}
+
+bool hp_find_module(const char *file, hp_module *module)
+{
+    wanted wanted = {file, module};
+    return dl_iterate_phdr(match, &wanted) != 0;
+}
+
 bool hp_is_probe(const hp_module *module)
 {
     return (uintptr_t)&hp_read_module - module->start < module->end - module->start;

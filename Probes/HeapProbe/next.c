@@ -74,26 +74,12 @@ static void *find_by_hand(const char *name)
 }
 
 /* "Next" is seen from the caller: in a program that wraps dlsym that is the wrapper, and next comes the probe itself. */
-static void *find_next(const char *name)
+void *hp_find(const char *name)
 {
     if (hp_came_late())
         return hp_definition(name); /* a library that was loaded late has nothing behind it */
     void *function = dlsym(RTLD_NEXT, name);
     return function && is_own(function) ? find_by_hand(name) : function;
-}
-
-void *hp_find(const char *name)
-{
-    void *function = find_next(name);
-    /* A C program may load a C++ library privately: its operator new is bound to ours, the global one, and the
-     * real one stands in no scope that RTLD_NEXT sees. */
-    static const char *const runtimes[] = {"libstdc++.so.6", "libc++abi.so.1", "libc++.so.1"};
-    for (size_t i = 0; !function && i < sizeof runtimes / sizeof *runtimes; i++) {
-        void *library = dlopen(runtimes[i], RTLD_LAZY | RTLD_NOLOAD);
-        if (library)
-            function = dlsym(library, name);
-    }
-    return function;
 }
 
 void hp_forget_errors(void)
@@ -104,7 +90,7 @@ void hp_forget_errors(void)
 
 static void *find(const char *name, void *otherwise)
 {
-    void *function = find_next(name);
+    void *function = hp_find(name);
     return function ? function : otherwise;
 }
 

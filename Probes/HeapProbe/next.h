@@ -35,7 +35,7 @@ extern hp_visible_allocator hp_visible;
 void hp_resolve(void);
 void hp_resolve_operators(void);
 
-/* The next definition of `name`, looked for also in C++ runtimes that were loaded with RTLD_LOCAL. NULL if none. */
+/* The next definition of `name`. NULL if none. Takes the loader's lock. */
 void *hp_find(const char *name);
 /* Whether both stand in one library. */
 bool hp_are_neighbours(void *function, void *other);

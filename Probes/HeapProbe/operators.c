@@ -48,17 +48,14 @@ static bool goes_past_malloc(void *function, bool array, bool aligned)
     return past;
 }
 
-static void find_all(void);
-
-static bool find_new(operator_new *slot, const char *name, bool aligned)
+static void find_new(operator_new *slot, const char *name, bool aligned)
 {
     void *function = hp_find(name);
     if (!function)
-        return false;
+        return;
     slot->function = function;
     slot->counted_here = goes_past_malloc(function, name[3] == 'a', aligned); /* _Zna…: an array's */
     __atomic_store_n(&slot->ready, true, __ATOMIC_RELEASE);
-    return true;
 }
 
 static void find_delete(void **slot, const char *name)
@@ -66,18 +63,30 @@ static void find_delete(void **slot, const char *name)
     __atomic_store_n(slot, hp_find(name), __ATOMIC_RELAXED);
 }
 
-/* A C program with a library that was linked with a C++ runtime of its own comes here with each block, and in vain. So
- * a thread looks now and then, and then only where something was loaded since. */
+static void adopt_all(const hp_module *runtime);
+
+/*
+ * A C program may load C++ later. Only libstdc++ is looked for: its operators are malloc's, so that they may be given what
+ * came from there before, and it stays, since its unique symbols keep it (dlclose(3)). Another library may go, or serve
+ * from a pool: then blocks stay malloc's. dlsym would wait for a dlopen, which may wait for this thread.
+ *
+ * A program with a library that was linked with a C++ runtime of its own comes here with each block, and in vain. So a
+ * thread looks now and then, and then only where something was loaded since.
+ */
 static void find_late(void)
 {
     static __thread uint8_t calls;
     static uint64_t tried;
     if (calls++ != 0 || !hr_loader_try_enter())
         return;
+    hp_module runtime;
     uint64_t loads = hr_loads();
     if (__atomic_load_n(&tried, __ATOMIC_ACQUIRE) != loads) {
-        find_all();
-        __atomic_store_n(&tried, loads, __ATOMIC_RELEASE);
+        bool is_there = hp_find_module("libstdc++.so.6", &runtime), is_ready = is_there && hp_is_relocated(&runtime);
+        if (is_ready)
+            adopt_all(&runtime);
+        if (is_ready || !is_there)
+            __atomic_store_n(&tried, loads, __ATOMIC_RELEASE);
     }
     hr_loader_leave();
 }
@@ -179,8 +188,6 @@ OPERATOR_DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, (void *block, size_t a, not
     DO(_ZdlPvSt11align_val_tRKSt9nothrow_t)                                                                            \
     DO(_ZdaPvSt11align_val_tRKSt9nothrow_t)
 
-/* All at once: a look-up takes the loader's lock, which a dlopen holds while its constructors may wait for a thread that
- * comes to an operator for the first time. */
 static void find_all(void)
 {
 #define FIND_NEW(name, aligned) find_new(&slot##name, #name, aligned);
@@ -188,6 +195,23 @@ static void find_all(void)
     EACH_NEW(FIND_NEW)
     EACH_DELETE(FIND_DELETE)
     hp_forget_errors();
+}
+
+static void *address_in(const hp_module *module, const char *name)
+{
+    const ElfW(Sym) *symbol = hp_symbol(module, name);
+    return symbol ? (void *)(module->base + symbol->st_value) : NULL;
+}
+
+/* Deletes first: what was allocated here before goes to free by either. */
+static void adopt_all(const hp_module *runtime)
+{
+#define ADOPT_DELETE(name) __atomic_store_n(&slot##name, address_in(runtime, #name), __ATOMIC_RELAXED);
+#define ADOPT_NEW(name, aligned)                                                                                       \
+    if ((slot##name.function = address_in(runtime, #name)))                                                            \
+        __atomic_store_n(&slot##name.ready, true, __ATOMIC_RELEASE);
+    EACH_DELETE(ADOPT_DELETE)
+    EACH_NEW(ADOPT_NEW)
 }
 
 /* Before main, where the program has a C++ runtime from the start; or when the probe is attached. */

@@ -46,6 +46,11 @@ static bool is_writable(void *slot)
     return syscall(SYS_futex, &nobody_waits, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0, 0, slot, or_zero) >= 0;
 }
 
+bool hp_is_relocated(const hp_module *module)
+{
+    return module->relro_start < module->relro_end && !is_writable((void *)module->relro_start);
+}
+
 /*
  * A writable page that should be read-only belongs to a module that another thread is loading: it may become read-only
  * under our store, and must stay writable for that thread's. Such a module is left for the next pass.

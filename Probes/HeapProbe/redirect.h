@@ -31,6 +31,10 @@ typedef struct hp_module {
 } hp_module;
 
 bool hp_read_module(const struct dl_phdr_info *info, hp_module *module);
+/* The loaded library of that file name; false if there is none. */
+bool hp_find_module(const char *file, hp_module *module);
+/* Whether the loader has made it read-only where it is to be, which it does last; as soon as it may be called. */
+bool hp_is_relocated(const hp_module *module);
 const ElfW(Sym) *hp_symbol(const hp_module *module, const char *name);
 bool hp_is_probe(const hp_module *module);
 /* True where the probe was there before libc, which the loader does to preloaded libraries only. */

@@ -26,25 +26,10 @@ uint64_t hr_clock(void)
 
 /* ---- Where it stands ------------------------------------------------------------------------------------------- */
 
-static void make_parents(const char *path)
-{
-    static char part[4000]; /* one thread at a time opens a ledger, and stacks may be small */
-    strncpy(part, path, sizeof part - 1);
-    for (char *slash = part; (slash = strchr(slash + 1, '/')) != NULL; *slash = '/') {
-        *slash = 0;
-        mkdir(part, 0700);
-    }
-}
-
 static bool make_directory(const char *path)
 {
     struct stat st;
-    bool made = mkdir(path, 0700) == 0 || errno == EEXIST;
-    if (!made && errno == ENOENT) {
-        make_parents(path);
-        made = mkdir(path, 0700) == 0;
-    }
-    if (!made) {
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
         hr_say_unrecorded("cannot make the folder HEAPTIDE_DIR", path);
         return false;
     }
@@ -244,7 +229,7 @@ static void point_to_sections(hr_ledger *ledger, uint8_t *base)
 
 static bool make_ledger(hr_ledger *next, uint64_t size, int parent)
 {
-    static char why[4200]; /* as above */
+    static char why[4200]; /* one thread at a time opens a ledger, and stacks may be small */
     snprintf(next->path, sizeof next->path, "%s/%d-%llu.ledger", hr_configured.directory, next->pid,
              (unsigned long long)hr_clock());
     uint8_t *base = map_file(next->path, size);
@@ -264,7 +249,7 @@ static bool open_ledger(void)
 {
     static hr_ledger next;
     uint64_t size = ledger_size();
-    int parent = hr_ledger_now.header && hr_ledger_now.pid != getpid() ? hr_ledger_now.pid : 0;
+    int parent = hr_ledger_now.header && hr_ledger_is_parents() ? hr_ledger_now.pid : 0;
     next = (hr_ledger){.serial = hr_ledger_now.serial + 1, .pid = getpid(), .mapped = size};
     bool ok = make_directory(hr_configured.directory);
     if (ok)

@@ -13,24 +13,35 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define KEPT 16 /* of ended processes in a folder, before those that tell nothing are removed */
 #define MOST 64 /* before evidence is, the oldest first: children that leave by _exit look as if they had been killed */
 
-/* The ledger's header, where its process is gone: by its number, which means something in its own PID namespace alone. */
-static bool is_of_the_dead(int folder, const char *name, uint64_t namespace, hl_header *header)
+/* Whose process is not there, by its number, which means something in its own PID namespace alone. */
+static bool may_be_of_the_dead(const char *name)
 {
     char *end;
     long pid = strtol(name, &end, 10);
-    if (pid <= 0 || *end != '-' || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
-        return false;
+    return pid > 0 && *end == '-' && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+static bool read_header(int folder, const char *name, hl_header *header)
+{
     int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return false;
     ssize_t size = read(fd, header, sizeof *header);
     close(fd);
-    return size == sizeof *header && header->magic == HL_MAGIC && header->pid_namespace == namespace;
+    return size == sizeof *header && header->magic == HL_MAGIC;
+}
+
+/* Killed while it was being made, which takes milliseconds. */
+static bool is_unfinished(const struct stat *status)
+{
+    struct timespec now;
+    return S_ISREG(status->st_mode) && clock_gettime(CLOCK_REALTIME, &now) == 0 && now.tv_sec - status->st_mtim.tv_sec > 60;
 }
 
 static bool is_ledger(const char *name)
@@ -42,7 +53,7 @@ static bool is_ledger(const char *name)
 /* What a pass over the folder is for, and what it found. */
 typedef struct sweep {
     uint64_t namespace;
-    bool removes_spent; /* what ended by its own will: what a kill leaves is evidence */
+    bool removes_spent; /* what ended by its own will, or never began: what a kill leaves is evidence */
     uint32_t dead; /* ledgers of processes that are gone */
     struct timespec oldest_time;
     char oldest[256]; /* name of the ledger of a process that is gone */
@@ -52,11 +63,16 @@ static void look_at(int folder, const char *name, sweep *sweep)
 {
     struct stat status;
     hl_header header;
-    bool is_dead = is_of_the_dead(folder, name, sweep->namespace, &header);
-    if (is_dead && sweep->removes_spent && header.state == HL_STATE_EXITED && unlinkat(folder, name, 0) == 0)
+    if (!may_be_of_the_dead(name) || fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
         return;
+    bool is_whole = read_header(folder, name, &header);
+    bool is_spent = is_whole ? header.pid_namespace == sweep->namespace && header.state == HL_STATE_EXITED
+                             : is_unfinished(&status);
+    if (is_spent && sweep->removes_spent && unlinkat(folder, name, 0) == 0)
+        return;
+    bool is_dead = is_whole ? header.pid_namespace == sweep->namespace : is_spent;
     sweep->dead += is_dead;
-    if (!is_dead || fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+    if (!is_dead)
         return;
     struct timespec time = status.st_mtim, best = sweep->oldest_time;
     bool is_older = time.tv_sec < best.tv_sec || (time.tv_sec == best.tv_sec && time.tv_nsec < best.tv_nsec);

@@ -23,13 +23,16 @@
 
 #define MOST_LOCKED (UINT64_C(16) << 20) /* bytes: not the large ledgers of exact mode */
 
-/* Locked memory counts against a limit that the program may need itself, except for those who may lock any. */
+/* Locked memory counts against a limit that the program may need itself, except for those who may lock any: until they drop
+ * to another user. */
 static bool may_lock(uint64_t size)
 {
     struct rlimit limit;
     if (size > MOST_LOCKED)
         return false;
-    if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && size <= limit.rlim_cur / 4)
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || size > limit.rlim_cur / 2)
+        return false;
+    if (size <= limit.rlim_cur / 4)
         return true;
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2] = {{0}};

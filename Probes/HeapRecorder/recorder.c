@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "floats.h"
 #include "sampling.h"
 #include "tap.h"
 
@@ -73,16 +74,7 @@ void hr_close(void)
     hr_filter_clear();
 }
 
-/* A new process with a copy of the parent's memory: nothing of the parent's samples is its own. */
-static void forget_parent(void)
-{
-    if (hr_ledger_now.pid && hr_ledger_now.pid != getpid()) {
-        hr_filter_clear();
-        hr_workspaces_after_fork();
-        hr_rules_after_fork();
-        hr_self.random = 0; /* or it would repeat its parent's */
-    }
-}
+static void forget_parent(void);
 
 /* To its end before a signal's handler can leave it. */
 static void open_ledger(void *no_context)
@@ -151,6 +143,25 @@ static void draw(hr_thread *self)
     uint64_t gap = hr_gap(&self->random, self->interval);
     self->remaining = gap < LONGEST_GAP ? gap : LONGEST_GAP;
     self->beyond = gap - self->remaining;
+}
+
+/* A child has its parent's number where it is the first of a PID namespace of its own. */
+bool hr_ledger_is_parents(void)
+{
+    return hr_ledger_now.pid && (hr_ledger_now.pid != getpid() || !hr_fork_page.is_first_life);
+}
+
+/* A new process with a copy of the parent's memory: nothing of the parent's samples is its own, nor the gap to the next,
+ * which would be as long as the parent's. */
+static void forget_parent(void)
+{
+    if (!hr_ledger_is_parents())
+        return;
+    hr_filter_clear();
+    hr_workspaces_after_fork();
+    hr_rules_after_fork();
+    seed_thread(&hr_self);
+    draw(&hr_self);
 }
 
 /* Time passes, also where no sample comes: orders are followed, and what was a storm may be over. */
@@ -258,7 +269,8 @@ static HR_COLD uint32_t site_of_stack(const hr_caller *caller)
         HR_ADD(hr_ledger_now.header->stacks_failed, 1);
     if (HR_LIKELY(hr_site_find(stack.hash, &site)))
         return site;
-    stack = unwind_again(stack, caller);
+    if (hr_sites_have_room()) /* else each stack is new, and each would ask the loader, which no forked child must find busy */
+        stack = unwind_again(stack, caller);
     return hr_site_intern(stack.hash, stack.frames, stack.depth, stack.flags);
 }
 
@@ -313,6 +325,7 @@ void hr_allocated(void *block, size_t size, const hr_caller *caller)
     if (!block || (HR_UNLIKELY(self->inside) && !hr_was_left(caller)) || !__atomic_load_n(&configured, __ATOMIC_ACQUIRE))
         return;
     int error = errno;
+    HR_KEEP_FLOATS;
     self->sample_at = (uintptr_t)caller;
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* a handler sees both or none */
     self->inside = 1;
@@ -341,6 +354,7 @@ hr_taken hr_take(const void *block)
     if (is_recording_here())
         taken.found = hr_sample_remove(block, &taken.sample);
     if (taken.found) {
+        HR_KEEP_FLOATS;
         taken.sample.weight = (float)hr_sample_weight(&taken.sample); /* a thinning until it is booked is not its */
         HR_TAP_FREE(block); /* now: another thread may be handed the address, and tell it, before it is booked */
     }
@@ -358,6 +372,7 @@ void hr_freed(const hr_taken *taken)
     const hl_sample *s = &taken->sample;
     if (!is_ours(taken) || s->site >= hr_ledger_now.sites_capacity)
         return;
+    HR_KEEP_FLOATS;
     uint64_t now = hr_now();
     hr_site_freed(s->site, (double)s->weight, s->size, s->birth_ns, now);
     HR_ADD(hr_ledger_now.header->samples_freed, 1);
@@ -368,6 +383,7 @@ void hr_put_back(const void *block, const hr_taken *taken)
 {
     if (!is_ours(taken))
         return;
+    HR_KEEP_FLOATS;
     if (!hr_sample_insert(block, &taken->sample))
         return hr_freed(taken); /* its allocation is booked, and nobody would book that it is freed */
     HR_TAP_ALLOC(block, taken->sample.size, (uint64_t)((double)taken->sample.weight * (double)taken->sample.size));

@@ -44,13 +44,20 @@ static bool reserve_frames(uint32_t depth, uint64_t *at)
     return true;
 }
 
+static bool is_room(uint64_t used)
+{
+    return used + 1 < hr_ledger_now.sites_capacity && used + 1 < UINT64_C(1) << NUMBER_BITS;
+}
+
+bool hr_sites_have_room(void) { return is_room(HR_LOAD(hr_ledger_now.header->sites_used)); }
+
 /* The number of a site that is nobody else's; LOST_STACK where there is none. */
 static uint32_t reserve_site(void)
 {
     hl_header *header = hr_ledger_now.header;
     uint64_t used = HR_LOAD(header->sites_used);
     do {
-        if (used + 1 >= hr_ledger_now.sites_capacity || used + 1 >= UINT64_C(1) << NUMBER_BITS)
+        if (!is_room(used))
             return LOST_STACK;
     } while (!__atomic_compare_exchange_n(&header->sites_used, &used, used + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     return (uint32_t)used + 1;
@@ -207,6 +214,7 @@ static void advance_history(hl_site *site, uint64_t now)
     if (!is_period(site->history_period_ns))
         site->history_period_ns = period;
     fold(site, period);
+    passed = now / site->history_period_ns; /* another thread may have doubled it since it was read */
     float live = (float)live_bytes(site);
     while (site->history_length < passed && site->history_length < HL_HISTORY)
         site->history[site->history_length++] = live;

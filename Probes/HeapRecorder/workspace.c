@@ -91,12 +91,28 @@ static void give_back_all(void)
             __atomic_store_n(holder_of(place), 0, __ATOMIC_RELEASE);
 }
 
-/* The frame of the sample under way lies where a newer one of the same stack is, or below: it is gone. Of two stacks, as
- * in a handler that has one of its own, that tells nothing. */
+/* In a handler that has a stack of its own, also one in a thread-local or a local array. */
+static bool is_on_alternate_stack(void)
+{
+    stack_t now;
+    return syscall(SYS_sigaltstack, NULL, &now) == 0 && (now.ss_flags & SS_ONSTACK);
+}
+
+/* The frame of the sample under way lies where a newer one of the same stack is, or below: it is gone. Of two stacks that
+ * tells nothing. But one that began on a foreign stack blocks signals before it takes a workspace: without one it is gone,
+ * or has not begun. */
+static bool is_sample_gone(uintptr_t frame)
+{
+    if (!hr_self.sample_at)
+        return false;
+    if (!hr_stack_owns(hr_self.sample_at))
+        return !hr_workspace_held;
+    return frame >= hr_self.sample_at && hr_stack_owns(frame) && !is_on_alternate_stack();
+}
+
 bool hr_was_left(const hr_caller *caller)
 {
-    uintptr_t frame = (uintptr_t)caller;
-    if (!hr_self.sample_at || frame < hr_self.sample_at || !hr_stack_owns(frame) || !hr_stack_owns(hr_self.sample_at))
+    if (!is_sample_gone((uintptr_t)caller))
         return false;
     give_back_all();
     hr_self.sample_at = 0;

@@ -102,6 +102,12 @@ public enum Doctor {
     private static func ledgers(in folder: String, _ diagnosis: inout Diagnosis) {
         // Looking must not leave anything behind: a folder that is not there yet is judged by where it would be made.
         let existing = Folders.nearestExisting(folder)
+        if existing != folder, existing != Folders.parent(folder) {
+            return diagnosis.add(
+                "ledgers", .degraded,
+                "\(folder): `heaptide run` makes the folders above it, the probe alone does not: mkdir -p "
+                    + Folders.parent(folder))
+        }
         var status = stat()
         guard stat(existing, &status) == 0, status.st_mode & S_IFMT == S_IFDIR, access(existing, W_OK | X_OK) == 0
         else {

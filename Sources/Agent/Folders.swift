@@ -26,12 +26,15 @@ enum Folders {
     /// `path`, or the nearest folder above it that there is.
     static func nearestExisting(_ path: String) -> String {
         var path = path
-        while !path.isEmpty, access(path, F_OK) != 0, errno == ENOENT {
-            while path.hasSuffix("/") { path.removeLast() }
-            guard let slash = path.lastIndex(of: "/") else { return "." }
-            path = slash == path.startIndex ? "/" : String(path[..<slash])
-        }
+        while path != ".", access(path, F_OK) != 0, errno == ENOENT { path = parent(path) }
         return path
+    }
+
+    static func parent(_ path: String) -> String {
+        var path = path
+        while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
     static func names(in path: String) -> [String] {

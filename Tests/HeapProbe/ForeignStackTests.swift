@@ -185,4 +185,110 @@ import Testing
             """)
         #expect(profile.blocks(ofSize: 6301).live == 0)
     }
+
+    /// An allocator that a handler may interrupt anywhere, and allocate.
+    private static let interruptible = """
+        #include <stddef.h>
+        #include <string.h>
+        #include <sys/mman.h>
+        static char *next;
+        void *malloc(size_t size) {
+            size_t taken = (size + 31) & ~15ul;
+            char *none = NULL, *memory;
+            if (!__atomic_load_n(&next, __ATOMIC_ACQUIRE)) {
+                memory = mmap(NULL, 1ul << 38, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+                __atomic_compare_exchange_n(&next, &none, memory + 16, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+            }
+            char *block = __atomic_fetch_add(&next, taken, __ATOMIC_RELAXED);
+            return ((size_t *)block)[-2] = size, block;
+        }
+        void free(void *block) {}
+        void *calloc(size_t n, size_t size) { return malloc(n * size); }
+        void *realloc(void *block, size_t size) {
+            void *moved = malloc(size);
+            size_t before = block ? ((size_t *)block)[-2] : 0;
+            return block ? memcpy(moved, block, before < size ? before : size) : moved;
+        }
+        """
+
+    private func runInterruptible(_ source: String) throws -> HeapProfile {
+        let probed = try Probed(source, flags: ["-D_GNU_SOURCE", "-pthread"])
+        let allocator = try compile(
+            Self.interruptible, as: "liballocator.so.c", flags: ["-shared", "-fPIC"], in: probed.folder)
+        let result = try probed.run(preloadAfter: allocator)
+        #expect(result.status == 0 && !result.wasSignalled, "\(result)")
+        return try #require(try probed.profiles().first)
+    }
+
+    /// The handler's stack, in a thread-local or a local array, lies above the sample that it interrupts.
+    @Test(arguments: ["own", "local"])
+    func aHandlersStackWithinTheThreadsOwn(place: String) throws {
+        _ = try runInterruptible(
+            """
+            #include <pthread.h>
+            #include <signal.h>
+            #include <stdlib.h>
+            #include <sys/time.h>
+            static __thread char own[65536];
+            static void *volatile keep;
+            static volatile long handled;
+            static void handle(int number) { handled++; keep = malloc(200); }
+            static void *thread(void *no) {
+                char local[65536];
+                local[0] = own[0] = 0;
+                sigaltstack(&(stack_t){.ss_sp = \(place), .ss_size = 65536}, NULL);
+                sigset_t alarm;
+                sigemptyset(&alarm), sigaddset(&alarm, SIGALRM);
+                pthread_sigmask(SIG_UNBLOCK, &alarm, NULL);
+                while (handled < 5000) keep = malloc(100);
+                return no;
+            }
+            int main(void) {
+                sigset_t alarm;
+                sigemptyset(&alarm), sigaddset(&alarm, SIGALRM);
+                pthread_sigmask(SIG_BLOCK, &alarm, NULL);
+                sigaction(SIGALRM, &(struct sigaction){.sa_handler = handle, .sa_flags = SA_ONSTACK}, NULL);
+                setitimer(ITIMER_REAL, &(struct itimerval){{0, 200}, {0, 200}}, NULL);
+                pthread_t other;
+                pthread_create(&other, NULL, thread, NULL);
+                pthread_join(other, NULL);
+                return 0;
+            }
+            """)
+    }
+
+    /// A timeout that jumps out of a coroutine takes at most the sample with it that was under way.
+    @Test func aJumpOutOfACoroutinesSample() throws {
+        let profile = try runInterruptible(
+            """
+            #include <setjmp.h>
+            #include <signal.h>
+            #include <stdlib.h>
+            #include <sys/mman.h>
+            #include <sys/time.h>
+            #include <ucontext.h>
+            static sigjmp_buf home;
+            static void *volatile keep;
+            static ucontext_t back, other;
+            static void leave(int number) { siglongjmp(home, 1); }
+            static void churn(void) { for (;;) free(keep = malloc(100)); }
+            int main(void) {
+                size_t size = 1 << 18;
+                char *stack = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                signal(SIGALRM, leave);
+                for (volatile int i = 0; i < 300; i++) {
+                    if (sigsetjmp(home, 1) != 0) continue;
+                    setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {0, 300 + i * 37 % 200}}, NULL);
+                    getcontext(&other);
+                    other.uc_stack = (stack_t){.ss_sp = stack, .ss_size = size};
+                    other.uc_link = &back;
+                    makecontext(&other, churn, 0);
+                    swapcontext(&back, &other);
+                }
+                for (int i = 0; i < 1000; i++) keep = malloc(6705);
+                return 0;
+            }
+            """)
+        #expect(profile.blocks(ofSize: 6705).live == 1000)
+    }
 }

@@ -23,7 +23,7 @@
 /* ---- Set-up ---------------------------------------------------------------------------------------------------- */
 
 typedef struct hr_config {
-    const char *directory;  /* absolute folder of ledgers; made with its parents, mode 0700, if it is missing */
+    const char *directory;  /* absolute folder of ledgers; made with mode 0700 if it is missing */
     uint64_t interval;      /* mean bytes between samples, >= 1; 1 = every allocation */
     uint64_t ledger_size;   /* bytes, clamped to HL_MIN_SIZE … HL_MAX_SIZE */
     uint64_t seed;          /* of the sampling; 0 = from the clock */

@@ -88,6 +88,8 @@ static inline uint64_t hr_now(void) { return hr_time(hr_clock()); }
 
 /* ledger_file.c: makes, reserves and maps the file; false (and one line on standard error) where it cannot. */
 bool hr_ledger_open(void);
+/* recorder.c: before that, whether the one that is known is the parent's of a forked child. */
+bool hr_ledger_is_parents(void);
 void hr_ledger_unmap(void);
 uint64_t hr_pid_namespace(void);
 /* ledger_settle.c: makes writing to what is used of it cheap, piece by piece as samples come. True: did a piece. */
@@ -169,6 +171,8 @@ void hr_sites_close(uint64_t start, uint64_t end);
 uint64_t hr_stack_hash(const uint64_t *frames, uint32_t depth);
 /* Numbers of sites; 0 takes what has no site of its own. */
 bool hr_site_find(uint64_t hash, uint32_t *number);
+/* False: a stack that is new has no site. */
+bool hr_sites_have_room(void);
 uint32_t hr_site_intern(uint64_t hash, const uint64_t *frames, uint32_t depth, uint32_t flags);
 void hr_site_allocated(uint32_t site, double weight, uint64_t size, uint64_t now);
 void hr_site_freed(uint32_t site, double weight, uint64_t size, uint64_t birth, uint64_t now);
