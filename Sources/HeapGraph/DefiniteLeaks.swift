@@ -28,7 +28,7 @@ extension HeapGraph {
     }
 
     /// The nodes on a shortest way from `head` back to it, `head` first. Empty where there is none by way of the first
-    /// `limit` nodes that it leads to.
+    /// `limit` nodes that it leads to: O(limit²) at the most.
     public func cycle(through head: UInt32, limit: Int) -> [UInt32] {
         var previous: [UInt32: UInt32] = [:]
         var found: ContiguousArray = [head]
@@ -36,7 +36,7 @@ extension HeapGraph {
         while next < found.count, found.count <= limit {
             let node = found[next]
             next += 1
-            for target in targets(of: node) {
+            for target in targets(of: node).prefix(limit) {
                 if target == head { return way(from: head, to: node, previous) }
                 if previous.updateValue(previous[target] ?? node, forKey: target) == nil { found.append(target) }
             }

@@ -24,6 +24,8 @@ struct Chains {
     /// Of nodes: what is larger is few, and mostly buffers.
     private static let largest: UInt64 = 4096
     private static let step: UInt64 = 16
+    /// Of four words three are such pointers: what freed memory left behind is sparser.
+    private static let smallestTable: UInt64 = 128
     /// Links, and of how many blocks of the kind one: fewer may have come about by chance.
     private static let fewest: UInt32 = 256
     private static let smallestShare: UInt32 = 8
@@ -128,8 +130,8 @@ struct Chains {
         return links.indices.map { counts[$0] * 4 >= pointers[$0] * 3 ? targets[$0] : none }
     }
 
-    /// Those from blocks of other kinds, but for kinds of which half of the nodes are led to so. A buffer of the nodes' own
-    /// size is taken for one of them.
+    /// Those from blocks of other kinds, but for kinds of which half of the nodes are led to so, and but for tables, which are
+    /// made of such pointers. A buffer of the nodes' own size is taken for one of them.
     private static func edges(
         into inner: NodeSet, _ members: [UInt64: [UInt32]], _ graph: HeapGraph, _ index: BlockIndex,
         _ isUnknown: (UInt32) -> Bool
@@ -137,12 +139,15 @@ struct Chains {
         var edges: ContiguousArray<UInt64> = []
         var known = NodeSet(nodeCount: graph.nodeCount)
         for source in 0..<UInt32(graph.nodeCount) {
+            let before = edges.count
+            let block = index.blocks[Int(source)]
             for target in graph.targets(of: source) where inner.contains(target) {
-                guard !areFellows(index.blocks[Int(source)], index.blocks[Int(target)]), isUnknown(source) else {
-                    continue
-                }
+                guard !areFellows(block, index.blocks[Int(target)]), isUnknown(source) else { continue }
                 edges.append(DoubtfulEdges.edge(source, target))
                 known.insert(target)
+            }
+            if UInt64(edges.count - before) * 8 * 4 >= block.size * 3, block.size >= smallestTable {
+                edges.removeLast(edges.count - before)
             }
         }
         let asARule = Set(members.keys).filter { size in

@@ -117,9 +117,8 @@ struct Collections {
     /// A variable that is or contains it, or a word within it that no symbol names.
     func isIn(_ collection: Collection, _ root: HeapRoot) -> Bool {
         guard collection.home == nil else { return false }
-        let object = collection.address..<collection.address + collection.size
-        return object.contains(root.address)
-            || (root.address..<root.address + max(1, root.size)).contains(collection.address)
+        return root.address &- collection.address < collection.size
+            || collection.address &- root.address < max(1, root.size)
     }
 
     // MARK: What they retain

@@ -22,6 +22,8 @@ struct DoubtfulEdges {
 
     /// The graph without them, but for those that alone lead to something: they may be pointers after all, and nothing must
     /// seem lost for it.
+    ///
+    /// - Parameter roots: those with names. Stacks lead to all that a program works with, and hold nothing for it.
     func leftOut(of graph: HeapGraph, _ roots: HeapRoots) -> HeapGraph {
         if edges.isEmpty { return graph }
         let held = graph.reachable(from: roots) { from, to in !contains(from, to) }

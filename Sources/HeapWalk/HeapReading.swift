@@ -47,7 +47,7 @@ struct HeapReading {
         reached = graph.reachable(from: HeapRoots(roots.lazy.map(\.targets)), known: weak)
         graph = collections.contracted(graph, weak: weak)
         roots = roots.map(collections.contracted)
-        graph = doubtful.leftOut(of: graph, HeapRoots(roots.lazy.map(\.targets)))
+        graph = doubtful.leftOut(of: graph, HeapRoots(roots.lazy.filter { !$0.isWeak }.map(\.targets)))
         doubtful = .none
         return self
     }

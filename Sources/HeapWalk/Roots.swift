@@ -41,7 +41,9 @@ struct RootFinder<Source: MemorySource> {
 
     /// - Parameter pid: of the process itself, whose copy may be what is read.
     mutating func find(_ threads: [ThreadState], of pid: Int32) {
-        let images = map.images.compactMap { RemoteImage($0, memory) }
+        let images = map.images.compactMap { header in
+            RemoteImage(header, memory).flatMap { map.isLoaded($0, at: header) ? $0 : nil }
+        }
         for image in images { globals(of: image) }
         let program = linkTarget("/proc/\(pid)/exe")
         let own = images.first { $0.path == program }
@@ -52,8 +54,7 @@ struct RootFinder<Source: MemorySource> {
     /// What the program mapped without the allocator, the stacks of its coroutines and of threads that ended, and the
     /// loader's own lists: all that is no heap, no chunk, no running thread's stack and no module's data.
     private mutating func mappings(_ images: [RemoteImage], _ stacks: [Range<UInt64>], of pid: Int32) {
-        let data = images.flatMap(\.segments).filter { $0.type == 1 && $0.isWritable && $0.size < 1 << 40 }
-            .map { $0.start..<$0.start &+ $0.size }
+        let data = images.flatMap(\.data)
         let own = Set(images.map(\.path))
         for mapping in map.mappings
         where mapping.isReadable && mapping.mayHold && !own.contains(mapping.path)
@@ -81,10 +82,9 @@ struct RootFinder<Source: MemorySource> {
 
     private mutating func globals(of image: RemoteImage) {
         var names: [Variable]?
-        for segment in image.segments
-        where segment.type == 1 && segment.isWritable && segment.start < 1 << 47 && segment.size < 1 << 40 {
-            scan.look(in: segment.start..<segment.start + segment.size, &collections)
-            let found = scan.targets(in: segment.start..<segment.start + segment.size).filter { word in
+        for data in image.data {
+            scan.look(in: data, &collections)
+            let found = scan.targets(in: data).filter { word in
                 !inventory.bookkeeping.contains { $0.contains(word.address) }
             }
             guard !found.isEmpty else { continue }
@@ -194,6 +194,29 @@ struct RootFinder<Source: MemorySource> {
         let held = (scan.targets(in: low..<max(low, end)) + scan.targets(in: behind)).map(\.block)
         guard !held.isEmpty else { return }
         roots.append(HeapRoot(kind: .stack, address: registers.rsp, thread: thread.id, targets: held))
+    }
+}
+
+extension RemoteImage {
+    /// Where its variables are.
+    fileprivate var data: [Range<UInt64>] {
+        segments.filter { $0.type == 1 && $0.isWritable && $0.start < 1 << 47 && $0.size < 1 << 40 }
+            .map { $0.start..<$0.start + $0.size }
+    }
+}
+
+extension MemoryMap {
+    /// Whether the loader has mapped it. Else it is a file that the program reads, its own perhaps, whose variables would lie
+    /// in memory that is another's.
+    fileprivate func isLoaded(_ image: RemoteImage, at header: Mapping) -> Bool {
+        guard image.segments.filter({ $0.type == 1 }).map({ $0.start & ~4095 }).min() == header.start else {
+            return false
+        }
+        let places = image.data.map { mapping(at: $0.lowerBound) }
+        let own = places.filter { place in
+            place?.path == header.path && place?.inode == header.inode && (place != header || header.isWritable)
+        }
+        return places.isEmpty || (!own.isEmpty && !places.contains(nil))
     }
 }
 

@@ -50,11 +50,14 @@ struct Storages {
         var wanted = NodeSet(nodeCount: graph.nodeCount)
         for storage in all where storage.field == 0 { wanted.insert(storage.block) }
         var window = MemoryWindow(memory)
-        for node in 0..<UInt32(graph.nodeCount) where graph.targets(of: node).contains(where: wanted.contains) {
+        for node in 0..<UInt32(graph.nodeCount) {
+            // A word that is no edge is of a part that is not used.
+            let led = Set(graph.targets(of: node).lazy.filter(wanted.contains))
+            if led.isEmpty { continue }
             var address = index.blocks[Int(node)].address
             window.forEachPiece(of: address..<address + index.blocks[Int(node)].size) { words in
                 for word in words {
-                    if let block = index.block(at: word), block != node, wanted.contains(block) {
+                    if let block = index.block(at: word), block != node, led.contains(block) {
                         see(word, at: address, in: node, to: block, index)
                     }
                     address += 8

@@ -36,12 +36,12 @@ struct StrayPointers {
     /// Of the block that is being looked at, then of all.
     private var current: [Pointer] = []
     private var pointers: ContiguousArray<Pointer> = []
-    /// Of each block the last one that leads to its beginning, counted from 1.
-    private var leadsToBeginning: ContiguousArray<UInt32>
+    /// Of each block the last one that leads to it by a pointer like any other, counted from 1.
+    private var certain: ContiguousArray<UInt32>
 
     init(_ index: BlockIndex) {
         for block in index.blocks { blocksOfSize[block.size, default: 0] += 1 }
-        leadsToBeginning = ContiguousArray(repeating: 0, count: index.blocks.count)
+        certain = ContiguousArray(repeating: 0, count: index.blocks.count)
     }
 
     /// `word`, in block `node`, leads to `target`, which is `block`.
@@ -49,18 +49,18 @@ struct StrayPointers {
     /// - Parameter isUnknown: nothing tells what `node` is. Whatever has a type was filled.
     mutating func see(_ word: UInt64, in node: UInt32, to target: UInt32, _ block: HeapBlock, isUnknown: Bool) {
         let offset = block.offset(of: word)
-        if offset <= Self.tags {
-            leadsToBeginning[Int(target)] = node + 1
-        } else if offset % Self.alignment == 0, block.size <= Self.largest,
+        if offset > Self.tags, offset % Self.alignment == 0, block.size <= Self.largest,
             let place = uncommon(Place(size: block.size, offset: offset)), isUnknown
         {
             current.append(Pointer(edge: DoubtfulEdges.edge(node, target), place: place))
+        } else {
+            certain[Int(target)] = node + 1
         }
     }
 
-    /// All of block `node` was seen. What it points to the beginning of as well is certain.
+    /// All of block `node` was seen. What it points to in another way as well is certain.
     mutating func endBlock(_ node: UInt32) {
-        for pointer in current where leadsToBeginning[Int(DoubtfulEdges.target(pointer.edge))] != node + 1 {
+        for pointer in current where certain[Int(DoubtfulEdges.target(pointer.edge))] != node + 1 {
             pointers.append(pointer)
         }
         current.removeAll(keepingCapacity: true)
@@ -82,8 +82,8 @@ struct StrayPointers {
 
     /// Those to places that stayed uncommon.
     consuming func edges() -> ContiguousArray<UInt64> {
-        var edges: ContiguousArray<UInt64> = []
-        for pointer in pointers where wanted[Int(pointer.place)] > 0 { edges.append(pointer.edge) }
-        return edges
+        // A place that became common makes certain what was seen before, and so does a pair of blocks that it is of.
+        let common = Set(pointers.lazy.filter { wanted[Int($0.place)] == 0 }.map(\.edge))
+        return ContiguousArray(pointers.lazy.map(\.edge).filter { !common.contains($0) })
     }
 }

@@ -18,6 +18,8 @@ struct UsedWords {
     /// Of an array, where its elements end.
     private var end: UInt64?
     private var bitmap: [UInt64] = []
+    /// Behind the last bucket's bit all are set.
+    private var buckets: UInt64 = 0
 
     /// Of a text, which leads nowhere: its head.
     static let ofText = UsedWords(end: 32)
@@ -61,6 +63,7 @@ struct UsedWords {
             let stride = (end - start) / buckets & ~7
             parts.append(Part(start: start - block.address, stride: max(stride, 8)))
         }
+        self.buckets = buckets
         bitmap = memory.words(block.address + head, Int(bitmapBytes / 8))
         return bitmap.count == Int(bitmapBytes / 8)
     }
@@ -69,7 +72,7 @@ struct UsedWords {
     func contains(_ offset: UInt64) -> Bool {
         if let end { return offset < end }
         guard let part = parts.last(where: { $0.start <= offset }) else { return true }
-        let bucket = Int((offset - part.start) / part.stride)
-        return bucket / 64 < bitmap.count && bitmap[bucket / 64] >> UInt64(bucket % 64) & 1 == 1
+        let bucket = (offset - part.start) / part.stride
+        return bucket < buckets && bitmap[Int(bucket / 64)] >> (bucket % 64) & 1 == 1
     }
 }

@@ -134,6 +134,9 @@ import Testing
             }
         }
         #expect(cycles > 10_000)
+        // A hub is looked at as far as the limit goes.
+        let hub = RandomGraph(edges: [[1], Array(2..<2000) + [0]] + Array(repeating: [], count: 1998), roots: []).graph
+        #expect(hub.cycle(through: 0, limit: 1000) == [] && hub.cycle(through: 0, limit: 2000) == [0, 1])
         let ring = RandomGraph(edges: [[1], [2], [3], [0]], roots: []).graph
         #expect(ring.cycle(through: 0, limit: 3) == [] && ring.cycle(through: 0, limit: 4) == [0, 1, 2, 3])
     }

@@ -69,4 +69,10 @@ import Testing
         #expect(strays([(3, 7, 32), (3, 7, 0), (4, 7, 32)]) == [[4, 7]])
         #expect(strays([(3, 7, 0), (3, 7, 32), (3, 8, 32)]) == [[3, 8]])
     }
+
+    /// Also before it was known to be common, and where no chunk can begin.
+    @Test func whoLeadsToACommonPlaceAsWellIsCertain() {
+        #expect(strays([(0, 1, 32), (999, 7, 16), (999, 7, 32)] + chain(100, at: 16)).isEmpty)
+        #expect(strays([(3, 7, 32), (3, 7, 40), (4, 7, 32)]) == [[4, 7]])
+    }
 }
