@@ -1,6 +1,7 @@
 import AgentCore
 import CLinux
 import Glibc
+import HeapLedger
 import LinuxMemory
 public import Logging
 
@@ -100,12 +101,13 @@ public struct Attendance {
         }
         return pids.filter { !known.contains($0) }.compactMap { pid in
             guard let memory = try? files.process(pid) else { return nil }
-            let place = LedgerPlace(
-                of: ProcessKey(pid: pid, startTicks: memory.startTicks), given: options.ledgerFolder)
+            let key = ProcessKey(pid: pid, startTicks: memory.startTicks)
+            let place = LedgerPlace(of: key, given: options.ledgerFolder)
             let watch = Watch(
                 pid: pid, name: options.name ?? memory.name, place: place, core: core, files: files)
             overseer.add(watch)
             logger.info("watching \(memory.name) (process \(pid)); ledgers in \(place.folder)")
+            if LedgerFolder(path: place.folder).ledgers(of: key).isEmpty { logger.info("\(place.absence(of: key))") }
             return Attended(watch: watch, descriptor: clinux_process_descriptor(pid))
         }
     }

@@ -268,7 +268,8 @@ final class Overseer {
     /// A hook that is broken is broken each time: once is enough to say so.
     private func report(_ status: ProcessStatus, _ hook: String) {
         guard status != .exited(0), failedHooks.insert(hook).inserted else { return }
-        logger.warning("\(hook) failed (\(status.text)); further failures are not told")
+        let why = status == .signaled(SIGKILL) ? "took too long and was ended" : "failed (\(status.text))"
+        logger.warning("\(hook) \(why); further failures are not told")
     }
 }
 

@@ -9,7 +9,9 @@ public enum Webhook {
     public static func post(
         _ body: [UInt8], to url: String, pauses: [Double] = [1, 4]
     ) async throws(AgentError) {
-        let client = HTTPClient(eventLoopGroupProvider: .singleton)
+        var configuration = HTTPClient.Configuration()
+        configuration.connectionPool.retryConnectionEstablishment = false  // nor would it say why it cannot
+        let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         var failure = ""
         for pause in pauses.map(Optional.some) + [nil] {
             do {

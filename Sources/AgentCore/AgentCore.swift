@@ -33,6 +33,8 @@ public struct AgentCore: Sendable {
     private var suspectedSince: Double?
     /// One rising flank of a sawtooth is as steady as a leak. It is a leak if it still is one after twice the time.
     private var isLeaking = false
+    /// For which the snapshot is being taken.
+    private var taking: Situation?
     private var ending: Situation?
     /// It ended well while a snapshot was being written, which may not have read the ledger yet.
     private var discardsLater = false
@@ -91,7 +93,9 @@ public struct AgentCore: Sendable {
         if let occupancy { snapshots.see(occupancy) }
         if let trigger = trigger(now) {
             snapshots.begin(trigger, at: occupancy, now)
-            effects.append(.capture(trigger, situation(trigger)))
+            let situation = situation(trigger)
+            taking = situation
+            effects.append(.capture(trigger, situation))
         }
         interval = nextInterval()
         effects += growthNotice(now)
@@ -120,6 +124,7 @@ public struct AgentCore: Sendable {
         trend.reset()
         nextEstimate = 0
         oomKills = nil
+        taking = nil
         ending = nil
         discardsLater = false
         snapshots = SnapshotState()
@@ -218,9 +223,10 @@ public struct AgentCore: Sendable {
     }
 
     private func situation(_ trigger: Trigger?, isOutOfMemory: Bool = false) -> Situation {
-        Situation(
+        let isEarly = trigger == .limit && (occupancy?.share ?? 1) < policy.level
+        return Situation(
             trigger: trigger, usedBytes: occupancy?.used ?? ownBytes, limitBytes: occupancy?.limit,
-            secondsToLimit: secondsToLimit, growth: growth, isOutOfMemory: isOutOfMemory)
+            secondsToLimit: isEarly ? imminent : secondsToLimit, growth: growth, isOutOfMemory: isOutOfMemory)
     }
 
     // MARK: Telling
@@ -251,10 +257,11 @@ public struct AgentCore: Sendable {
         return [.notify(kind, situation, snapshot: snapshots.newest)]
     }
 
-    /// One of a steep start is taken to be sure, and nobody's concern; one of growth is told with the growth.
-    private func isWorthTelling(_ trigger: Trigger?) -> Bool {
+    /// One of a steep start is taken to be sure, and nobody's concern; one of growth is told with the growth. Memory may have
+    /// fallen since it was begun.
+    private func isWorthTelling(_ trigger: Trigger?, _ situation: Situation) -> Bool {
         switch trigger {
-        case .limit: (occupancy?.share ?? 1) >= policy.level
+        case .limit: situation.usedBytes >= (situation.limitBytes ?? 0) * policy.level
         case .growth, .heap: false
         default: true
         }
@@ -274,7 +281,9 @@ public struct AgentCore: Sendable {
 
     private mutating func captured(_ path: String, _ now: Double) -> [Effect] {
         let trigger = snapshots.finish(path)
-        var effects = isWorthTelling(trigger) ? notify(.snapshot, ending ?? situation(trigger), now) : []
+        let situation = taking ?? situation(trigger)
+        taking = nil
+        var effects = isWorthTelling(trigger, situation) ? notify(.snapshot, ending ?? situation, now) : []
         guard let ending else {
             if isAmple, let path = snapshots.takeUnresolved() { effects.append(.symbolize(path: path)) }
             return effects + discardIfEnded()
@@ -288,6 +297,7 @@ public struct AgentCore: Sendable {
 
     private mutating func captureFailed(_ now: Double) -> [Effect] {
         let trigger = snapshots.fail(now, longestPause: policy.snapshotCooldown)
+        taking = nil
         guard let ending else {
             discardsLater = false  // the ledger is all that there is
             return []

@@ -34,7 +34,8 @@ public struct Situation: Sendable, Equatable {
     /// Bytes in use against the limit, or of the process alone where there is no limit.
     public var usedBytes: Double
     public var limitBytes: Double?
-    /// From the last second's slope, or else from the baseline's.
+    /// By the baseline's growth, or else by the slope of the last ten seconds; of a snapshot that is early because memory
+    /// rises steeply, by that of the last second.
     public var secondsToLimit: Double?
     public var growth: Growth?
     /// The cgroup's OOM killer was at work.

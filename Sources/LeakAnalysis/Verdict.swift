@@ -81,6 +81,8 @@ extension Verdict {
                 class: .leak, summary: Self.leak(first, others: leaks.dropFirst()) + limit + Self.doubt(heap) + end)
         } else if growth.isMaterial {
             self.init(class: .growth, summary: Self.growth(growth, heap) + limit + end)
+        } else if Self.hasFreedAll(heap), [.saturating, .step].contains(growth.pattern) {
+            self.init(class: .unknown, summary: Self.emptied + end)
         } else if Self.isTooLittle(growth, heap) {
             self.init(class: .unknown, summary: Self.unknown(heap) + end)
         } else {
@@ -99,7 +101,7 @@ extension Verdict {
         let what = "\(grown.name) \(grown.how), by \(Figures.rate(grown.rate))."
         // That is enough to judge.
         verdict.summary = verdict.class == .unknown ? what : "\(summary) \(what)"
-        if verdict.class == .unknown { verdict.class = .growth }
+        if verdict.class == .unknown || (verdict.class == .stable && rising != nil) { verdict.class = .growth }
         return verdict
     }
 
@@ -148,6 +150,7 @@ extension Verdict {
             case .shrinking: "Memory shrinks"
             default: "Memory is stable"
             }
+        if hasFreedAll(heap) { return "\(kind). \(emptied)" }
         return heap.sampling == nil ? kind : kind + ", and no allocation site grows with confidence"
     }
 
@@ -162,6 +165,14 @@ extension Verdict {
             + " in \(Figures.duration(heap.duration))"
             + (isTooCoarse(sampling) ? ", and one sample in \(Figures.bytes(Double(sampling.interval))) now" : "")
             + (fastest ?? "")
+    }
+
+    private static let emptied =
+        "What the program held it had freed when it ended, which says nothing of its sites: "
+        + "judge a snapshot taken while it runs"
+
+    private static func hasFreedAll(_ heap: HeapFindings) -> Bool {
+        heap.hasExited && (heap.sampling?.liveSamples ?? fewestSamples) < fewestSamples
     }
 
     private static func isTooLittle(_ growth: GrowthReport, _ heap: HeapFindings) -> Bool {

@@ -115,7 +115,9 @@ struct Analyze: ParsableCommand {
             report, as: format == .json ? .json : .text, width: terminalWidth(),
             color: format == .text && color.isOn)
         write(text.hasSuffix("\n") ? text : text + "\n", to: STDOUT_FILENO)
-        if check, report.verdict.class == .leak { throw ExitCode(1) }
+        guard check, report.verdict.class != .stable else { return }
+        if report.verdict.class == .leak { throw ExitCode(1) }
+        write("heaptide: warning: --check found no leak for certain, and rules none out\n", to: STDERR_FILENO)
     }
 
     private var question: HeapQuestion? {

@@ -41,6 +41,34 @@ import Testing
         #expect(simulation.core.interval < 0.1)
     }
 
+    /// A sawtooth's peak is over when its snapshot is written: people are told what it was taken for.
+    @Test func aSnapshotOfAPeakIsTold() throws {
+        var simulation = Simulation(Policy())
+        simulation.captureSeconds = 1
+        simulation.run(until: 100, limit: 256 * mebibyte) { time in
+            (time < 52.6 ? 100 + 2 * time : 100) * mebibyte
+        }
+        let told = simulation.log.compactMap { entry -> Situation? in
+            if case .notify(.snapshot, let situation, _) = entry.effect { situation } else { nil }
+        }
+        let situation = try #require(told.first)
+        #expect(situation.trigger == .limit && abs(situation.usedBytes / (256 * mebibyte) - 0.8) < 0.02)
+        #expect(simulation.captures.first?.trigger == .limit)
+    }
+
+    /// It says by when it would be, as its reason was.
+    @Test func anEarlySnapshotTellsTheSteepRise() throws {
+        var simulation = Simulation(Policy())
+        simulation.run(until: 60, limit: 1000 * mebibyte) { time in
+            (time < 50 ? 300 : 300 + 200 * (time - 50)) * mebibyte
+        }
+        let early = try #require(
+            simulation.log.compactMap { entry -> Situation? in
+                if case .capture(.limit, let situation) = entry.effect { situation } else { nil }
+            }.first)
+        #expect(early.usedBytes < 800 * mebibyte && (early.secondsToLimit ?? .infinity) < Policy().leadTime)
+    }
+
     /// A limit that was raised is a new one: the approach to it is saved, cool-down or not.
     @Test func aRaisedLimitIsApproachedAnew() {
         var simulation = Simulation(Policy())

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import os
 import re
 import socket
 
@@ -38,13 +39,18 @@ def _cpu_seconds(pid):
     return sum(map(int, times)) / 1e9
 
 
+def _on(core):
+    return {"preexec_fn": lambda: os.sched_setaffinity(0, {core})}
+
+
 def redis(name, title, requests, *options):
-    """SET of random keys, over a Unix socket."""
+    """SET of random keys, over a Unix socket: the server on one core, who loads it on another, which never move."""
+    cores = sorted(os.sched_getaffinity(0))
     server, client = shutil.which("redis-server"), shutil.which("redis-benchmark")
 
     def load(path, count):
         what = ("-t", "set", "-r", 100_000, "-n", count, "--csv", *options)
-        done = run(client, "-s", path, *what, timeout=300)
+        done = run(client, "-s", path, *what, timeout=300, **_on(cores[-1]))
         found = re.search(r'^"SET","([\d.]+)"', done.stdout, re.MULTILINE)
         if done.returncode != 0 or not found:
             raise Failed(f"redis-benchmark: {done.stderr.strip() or done.stdout.strip()}")
@@ -53,7 +59,7 @@ def redis(name, title, requests, *options):
     def measure(way):
         path = work / f"redis-{next(_numbers)}.sock"
         settings = ("--port", 0, "--unixsocket", path, "--save", "", "--dir", work, "--daemonize", "no")
-        with _running(way, lambda: _accepts(path), server, *settings) as pid:
+        with _running(way, lambda: _accepts(path), server, *settings, **_on(cores[0])) as pid:
             load(path, requests // 4)
             before = _cpu_seconds(pid)
             throughput = load(path, requests)

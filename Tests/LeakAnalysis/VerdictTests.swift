@@ -1,3 +1,4 @@
+import Foundation
 import HeapProfile
 import TestSupport
 import Testing
@@ -86,6 +87,19 @@ import TimeSeries
         profile.process.exited = true
         let report = analyze(LeakInput(profile: profile, memory: memory(from: 200e6, perSecond: 1e6, for: 120)))
         #expect(report.verdict.summary.contains("a snapshot taken while it runs"))
+    }
+
+    /// Destructors freed it all: that nothing lives is no sign of health.
+    @Test func aProgramThatFreedAllAsItEnded() {
+        var profile = SimulatedService(.healthy, seed: 7, duration: 120).profile
+        profile.process.exited = true
+        profile.samples = []
+        let flat = memory(from: 200e6, perSecond: 0, for: 120)
+        let settling = flat.map { Point(time: $0.time, value: $0.value - 150e6 * exp(-$0.time / 20)) }
+        let reports = [settling, flat].map { analyze(LeakInput(profile: profile, memory: $0)) }
+        #expect(reports.map(\.growth.pattern) == [.saturating, .flat])
+        #expect(reports.map(\.verdict.class) == [.unknown, .stable])
+        for report in reports { #expect(report.verdict.summary.contains("judge a snapshot taken while it runs")) }
     }
 
     @Test func whoStoppedWatchingSaysSo() {
