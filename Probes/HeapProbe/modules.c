@@ -123,6 +123,15 @@ const ElfW(Sym) *hp_symbol(const hp_module *module, const char *name)
     return NULL;
 }
 
+void *hp_address(const hp_module *module, const char *name)
+{
+    const ElfW(Sym) *symbol = hp_symbol(module, name);
+    if (!symbol)
+        return NULL;
+    void *address = (void *)(module->base + symbol->st_value);
+    return ELF64_ST_TYPE(symbol->st_info) == STT_GNU_IFUNC ? ((void *(*)(void))address)() : address;
+}
+
 typedef struct search {
     const char *name;
     void *found;
@@ -135,12 +144,7 @@ static int search_module(struct dl_phdr_info *info, size_t size, void *context)
     (void)size;
     if (!hp_read_module(info, &module) || hp_is_probe(&module))
         return 0;
-    const ElfW(Sym) *symbol = hp_symbol(&module, search->name);
-    if (!symbol)
-        return 0;
-    search->found = (void *)(module.base + symbol->st_value);
-    if (ELF64_ST_TYPE(symbol->st_info) == STT_GNU_IFUNC)
-        search->found = ((void *(*)(void))search->found)();
+    search->found = hp_address(&module, search->name);
     return search->found != NULL;
 }
 

@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <link.h>
 #include <malloc.h>
 #include <stddef.h>
@@ -67,7 +68,7 @@ static void adopt_all(const hp_module *runtime);
 
 /*
  * A C program may load C++ later. Only libstdc++ is looked for: its operators are malloc's, so that they may be given what
- * came from there before, and it stays, since its unique symbols keep it (dlclose(3)). Another library may go, or serve
+ * came from there before, and it stays, since its unique symbols keep it (glibc, elf/dl-lookup.c). Another library may go, or serve
  * from a pool: then blocks stay malloc's. dlsym would wait for a dlopen, which may wait for this thread.
  *
  * A program with a library that was linked with a C++ runtime of its own comes here with each block, and in vain. So a
@@ -79,6 +80,7 @@ static void find_late(void)
     static uint64_t tried;
     if (calls++ != 0 || !hr_loader_try_enter())
         return;
+    int error = errno; /* the question whether a page is writable is answered by one */
     hp_module runtime;
     uint64_t loads = hr_loads();
     if (__atomic_load_n(&tried, __ATOMIC_ACQUIRE) != loads) {
@@ -89,6 +91,7 @@ static void find_late(void)
             __atomic_store_n(&tried, loads, __ATOMIC_RELEASE);
     }
     hr_loader_leave();
+    errno = error;
 }
 
 static HR_COLD bool find_late_new(operator_new *slot)
@@ -197,18 +200,12 @@ static void find_all(void)
     hp_forget_errors();
 }
 
-static void *address_in(const hp_module *module, const char *name)
-{
-    const ElfW(Sym) *symbol = hp_symbol(module, name);
-    return symbol ? (void *)(module->base + symbol->st_value) : NULL;
-}
-
 /* Deletes first: what was allocated here before goes to free by either. */
 static void adopt_all(const hp_module *runtime)
 {
-#define ADOPT_DELETE(name) __atomic_store_n(&slot##name, address_in(runtime, #name), __ATOMIC_RELAXED);
+#define ADOPT_DELETE(name) __atomic_store_n(&slot##name, hp_address(runtime, #name), __ATOMIC_RELAXED);
 #define ADOPT_NEW(name, aligned)                                                                                       \
-    if ((slot##name.function = address_in(runtime, #name)))                                                            \
+    if ((slot##name.function = hp_address(runtime, #name)))                                                            \
         __atomic_store_n(&slot##name.ready, true, __ATOMIC_RELEASE);
     EACH_DELETE(ADOPT_DELETE)
     EACH_NEW(ADOPT_NEW)

@@ -36,6 +36,8 @@ bool hp_find_module(const char *file, hp_module *module);
 /* Whether the loader has made it read-only where it is to be, which it does last; as soon as it may be called. */
 bool hp_is_relocated(const hp_module *module);
 const ElfW(Sym) *hp_symbol(const hp_module *module, const char *name);
+/* Of the module's own definition; NULL if there is none. */
+void *hp_address(const hp_module *module, const char *name);
 bool hp_is_probe(const hp_module *module);
 /* True where the probe was there before libc, which the loader does to preloaded libraries only. */
 bool hp_is_preloaded(void);

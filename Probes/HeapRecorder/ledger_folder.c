@@ -66,14 +66,12 @@ static void look_at(int folder, const char *name, sweep *sweep)
     if (!may_be_of_the_dead(name) || fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
         return;
     bool is_whole = read_header(folder, name, &header);
-    bool is_spent = is_whole ? header.pid_namespace == sweep->namespace && header.state == HL_STATE_EXITED
-                             : is_unfinished(&status);
+    if (is_whole ? header.pid_namespace != sweep->namespace : !is_unfinished(&status))
+        return; /* another namespace's, or in the making */
+    bool is_spent = !is_whole || header.state == HL_STATE_EXITED;
     if (is_spent && sweep->removes_spent && unlinkat(folder, name, 0) == 0)
         return;
-    bool is_dead = is_whole ? header.pid_namespace == sweep->namespace : is_spent;
-    sweep->dead += is_dead;
-    if (!is_dead)
-        return;
+    sweep->dead++;
     struct timespec time = status.st_mtim, best = sweep->oldest_time;
     bool is_older = time.tv_sec < best.tv_sec || (time.tv_sec == best.tv_sec && time.tv_nsec < best.tv_nsec);
     if (sweep->oldest[0] && !is_older)

@@ -101,12 +101,12 @@ public enum Doctor {
 
     private static func ledgers(in folder: String, _ diagnosis: inout Diagnosis) {
         // Looking must not leave anything behind: a folder that is not there yet is judged by where it would be made.
-        let existing = Folders.nearestExisting(folder)
-        if existing != folder, existing != Folders.parent(folder) {
+        let isThere = access(folder, F_OK) == 0 || errno != ENOENT
+        let existing = isThere ? folder : Folders.parent(folder)
+        if !isThere, access(existing, F_OK) != 0, errno == ENOENT {
             return diagnosis.add(
                 "ledgers", .degraded,
-                "\(folder): `heaptide run` makes the folders above it, the probe alone does not: mkdir -p "
-                    + Folders.parent(folder))
+                "\(folder): `heaptide run` makes the folders above it, the probe alone does not: mkdir -p \(existing)")
         }
         var status = stat()
         guard stat(existing, &status) == 0, status.st_mode & S_IFMT == S_IFDIR, access(existing, W_OK | X_OK) == 0

@@ -23,13 +23,7 @@ enum Folders {
         }
     }
 
-    /// `path`, or the nearest folder above it that there is.
-    static func nearestExisting(_ path: String) -> String {
-        var path = path
-        while path != ".", access(path, F_OK) != 0, errno == ENOENT { path = parent(path) }
-        return path
-    }
-
+    /// Of the folder or file.
     static func parent(_ path: String) -> String {
         var path = path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }

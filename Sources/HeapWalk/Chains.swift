@@ -24,8 +24,6 @@ struct Chains {
     /// Of nodes: what is larger is few, and mostly buffers.
     private static let largest: UInt64 = 4096
     private static let step: UInt64 = 16
-    /// Of four words three are such pointers: what freed memory left behind is sparser.
-    private static let smallestTable: UInt64 = 128
     /// Links, and of how many blocks of the kind one: fewer may have come about by chance.
     private static let fewest: UInt32 = 256
     private static let smallestShare: UInt32 = 8
@@ -130,6 +128,11 @@ struct Chains {
         return links.indices.map { counts[$0] * 4 >= pointers[$0] * 3 ? targets[$0] : none }
     }
 
+    /// Three of four words lead to nodes: what freed memory left behind is sparser.
+    private static func isTable(_ block: HeapBlock, pointers: Int) -> Bool {
+        block.size >= 128 && UInt64(pointers) * 8 >= block.size / 4 * 3
+    }
+
     /// Those from blocks of other kinds, but for kinds of which half of the nodes are led to so, and but for tables, which are
     /// made of such pointers. A buffer of the nodes' own size is taken for one of them.
     private static func edges(
@@ -146,9 +149,7 @@ struct Chains {
                 edges.append(DoubtfulEdges.edge(source, target))
                 known.insert(target)
             }
-            if UInt64(edges.count - before) * 8 * 4 >= block.size * 3, block.size >= smallestTable {
-                edges.removeLast(edges.count - before)
-            }
+            if isTable(block, pointers: edges.count - before) { edges.removeLast(edges.count - before) }
         }
         let asARule = Set(members.keys).filter { size in
             let fellows = [size &- step, size, size + step].compactMap { members[$0] }.joined()

@@ -7,10 +7,6 @@ import Testing
 
 /// Collections wherever they are: what holds them, how many entries they have, and how that is counted again.
 @Suite struct CollectionTests {
-    private func survey(_ program: WatchedProgram) throws -> HeapSurvey {
-        try HeapSnapshotter.survey(program.pid, symbols: Symbolicator().variables).demangled()
-    }
-
     private func collection(_ kind: String, _ owner: String?, in survey: HeapSurvey) -> HeapSurvey.Collection? {
         survey.collections.first { $0.container.kind == kind && $0.owner == owner }
     }

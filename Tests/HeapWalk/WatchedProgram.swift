@@ -1,5 +1,14 @@
 import Foundation
+import HeapProfile
+import HeapWalk
+import Inspection
+import Symbolication
 import TestSupport
+
+/// Of its heap, with names as a report tells them.
+func survey(_ program: WatchedProgram) throws -> HeapSurvey {
+    try HeapSnapshotter.survey(program.pid, symbols: Symbolicator().variables).demangled()
+}
 
 /// A small program that does its work, says that it is ready, and waits for what it is told until its input ends.
 final class WatchedProgram {
