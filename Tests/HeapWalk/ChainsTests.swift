@@ -118,4 +118,10 @@ import Testing
         #expect(strays(heap((0..<499).map { ($0, 0) }, Self.next)).count == 499)
         #expect(strays(heap((0..<500).map { ($0, 0) }, Self.next)).isEmpty)
     }
+
+    /// Three of four of a block's 1,024 words lead to nodes, to a third of them.
+    @Test func aTableIsMadeOfSuchPointers() {
+        #expect(strays(heap((0..<767).map { ($0 % 333, 0) }, Self.next)).count == 767)
+        #expect(strays(heap((0..<768).map { ($0 % 333, 0) }, Self.next)).isEmpty)
+    }
 }
