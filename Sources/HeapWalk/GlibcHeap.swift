@@ -11,7 +11,7 @@ struct GlibcHeap<Source: MemorySource> {
     let mainArena: UInt64
     private let brk: Mapping?
     /// Of malloc_par.sbrk_base; nil where it was not found.
-    private let base: (address: UInt64, value: UInt64)?
+    let base: (address: UInt64, value: UInt64)?
 
     private static var whole: Int { 124 }
 
@@ -124,7 +124,7 @@ struct GlibcHeap<Source: MemorySource> {
                 walk.inventory.bookkeeping.append(heap.range.lowerBound..<heap.first)
             }
         }
-        mappedChunks(beside: heaps, &walk)
+        addMappedChunks(beside: heaps, &walk.inventory)
         walk.inventory.heaps = heaps.sorted { $0.lowerBound < $1.lowerBound }
         try walk.order()
         for arena in arenas { walk.leaveOutFastBins(of: arena) }
@@ -172,45 +172,5 @@ struct GlibcHeap<Source: MemorySource> {
             start = header[1]
         }
         return heaps
-    }
-
-    /// Chunks that have mappings of their own: a header at the start of a page that says so. Neighbours may share a
-    /// mapping.
-    private func mappedChunks(beside heaps: [Range<UInt64>], _ walk: inout GlibcWalk<Source>) {
-        // malloc_par, five words before sbrk_base: n_mmaps in the first's upper half, … mmapped_mem.
-        let told = base.map { memory.words($0.address &- 40, 4) } ?? []
-        let expected = told.count == 4 ? told[0] >> 32 : nil
-        var count: UInt64 = 0
-        var bytes: UInt64 = 0
-        for mapping in map.mappings where mapping.isWritable && mapping.path.isEmpty {
-            guard !heaps.contains(where: { $0.overlaps(mapping.start..<mapping.end) }) else { continue }
-            var next = mapping.start
-            // The process waits: what glibc counted is all there is.
-            for run in memory.touched(mapping.start..<mapping.end) where count < expected ?? 1 << 20 {
-                var page = max(next, run.lowerBound)
-                while page < run.upperBound, count < expected ?? 1 << 20 {
-                    let header = memory.words(page, 2)
-                    let size = header.count == 2 ? header[1] & ~GlibcLayout.flags : 0
-                    guard header.count == 2, header[1] & GlibcLayout.flags == GlibcLayout.isMapped, size >= 4096,
-                        header[0] < 4096, size <= mapping.end - page, (size + header[0]) % 4096 == 0
-                    else {
-                        page += 4096
-                        continue
-                    }
-                    walk.inventory.blocks.append(HeapBlock(address: page + 16, size: size - 16))
-                    count += 1
-                    bytes += size + header[0]
-                    page += (size + 4095) & ~4095
-                }
-                next = page
-            }
-        }
-        guard let expected else {
-            return walk.inventory.doubts.append("the number of mapped chunks was not checked")
-        }
-        if expected != count || layout.tellsMappedBytes && told[3] != bytes {
-            walk.inventory.doubts.append(
-                "\(count) chunks with mappings of their own were found, and glibc counts \(expected)")
-        }
     }
 }

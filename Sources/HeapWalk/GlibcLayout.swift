@@ -19,10 +19,14 @@ struct GlibcLayout {
     let cacheTellsRoom: Bool
     /// 2.43's sum of the bytes in chunks with mappings of their own drifts (seen: 16 where there is none).
     let tellsMappedBytes: Bool
+    /// A chunk with a mapping of its own ends so many bytes before it; its block takes half of them (seen with 2.43).
+    let behindMapped: UInt64
 
     let version: Int
     /// sizeof(struct heap_info).
     var heapHeader: UInt64 { version >= 235 ? 0x30 : 0x20 }
+    /// n_mmaps, of the five words before malloc_par's sbrk_base: from 2.35 on behind hp_flags, and before n_mmaps_max until then.
+    func mappedCount(_ words: [UInt64]) -> UInt64 { version >= 235 ? words[0] >> 32 : words[1] & 0xffff_ffff }
     /// Links of free lists are mixed with their own address.
     var hasSafeLinking: Bool { version >= 232 }
     var cacheSize: UInt64 { UInt64(cacheBins) * 10 }
@@ -32,10 +36,10 @@ struct GlibcLayout {
         switch version {
         case 231...241:
             (fastBinCount, top, bins, next, stateSize) = (10, 96, 112, 2160, 2200)
-            (cacheBins, cacheTellsRoom, tellsMappedBytes) = (64, false, true)
+            (cacheBins, cacheTellsRoom, tellsMappedBytes, behindMapped) = (64, false, true, 0)
         case 243:
             (fastBinCount, top, bins, next, stateSize) = (0, 8, 24, 2072, 2112)
-            (cacheBins, cacheTellsRoom, tellsMappedBytes) = (76, true, false)
+            (cacheBins, cacheTellsRoom, tellsMappedBytes, behindMapped) = (76, true, false, 16)
         default: return nil
         }
         self.version = version

@@ -59,6 +59,13 @@ __attribute__((used, force_align_arg_pointer)) static void run(void)
     fill(kept[0]);
     while (ready < THREADS)
         usleep(1000);
+    for (int i = 0; i < 4; i++)
+        free(kept[0][i]);
+    /* More than ever comes from an arena, so that these have mappings of their own; one is made small in its place. */
+    kept[0][0] = malloc(33 << 20);
+    kept[0][1] = realloc(malloc(34 << 20), 3000);
+    kept[0][2] = memalign(64, 35 << 20);
+    kept[0][3] = memalign(1 << 16, 36 << 20);
     tell();
 }
 
