@@ -1,5 +1,6 @@
 /* When the probe begins and ends, and what the environment tells it. */
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +85,7 @@ __attribute__((constructor)) static void begin(void)
     hr_load_unwinder();
     hp_forget_errors();
     hp_configure(directory, size_setting(INTERVAL_SETTING), size_setting(LEDGER_SETTING));
+    pthread_atfork(NULL, NULL, hr_after_fork);
     complain_of(INTERVAL_SETTING);
     complain_of(LEDGER_SETTING);
 }

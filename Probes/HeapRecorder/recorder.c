@@ -145,6 +145,12 @@ static void draw(hr_thread *self)
     self->beyond = gap - self->remaining;
 }
 
+void hr_after_fork(void)
+{
+    if (!hr_self.inside)
+        hr_self.random = 0, hr_self.remaining = 0; /* as in a new thread */
+}
+
 /* A child has its parent's number where it is the first of a PID namespace of its own. */
 bool hr_ledger_is_parents(void)
 {
@@ -152,7 +158,7 @@ bool hr_ledger_is_parents(void)
 }
 
 /* A new process with a copy of the parent's memory: nothing of the parent's samples is its own, nor the gap to the next,
- * which would be as long as the parent's. */
+ * which would be as long as the parent's where nobody called hr_after_fork. */
 static void forget_parent(void)
 {
     if (!hr_ledger_is_parents())
