@@ -6,7 +6,7 @@ import os
 import re
 import socket
 
-from pairs import Figure, Workload, in_turn
+from pairs import STARTS, Figure, Workload, in_turn
 from ways import WORKLOADS, Failed, end, program_of
 
 from support import BUILD, Path, run, shutil, wait_for, work
@@ -69,7 +69,7 @@ def redis(name, title, requests, *options):
         Figure(f"{title}: throughput", "requests/s", {"plain": 0.98}, higher_is_better=True),
         Figure(f"{title}: the server's CPU per request", "µs", {}),
     )
-    return Workload(name, figures, in_turn(figures, measure))
+    return Workload(name, figures, in_turn(figures, measure, STARTS))
 
 
 def activity_api(name, seconds):

@@ -4,7 +4,7 @@ import os
 import platform
 from pathlib import Path
 
-from pairs import TURNS, peer_pairs
+from pairs import STARTS, TURNS, peer_pairs
 
 #: Column → the way in it.
 COLUMNS = {
@@ -89,7 +89,8 @@ def _notes(all_results, ways, missing, pairs, slow_pairs):
     notes = [
         f"Median ratios to plain (quartiles) of {pairs} pairs ({peer_pairs(pairs)} of a peer), of user and system time, or of"
         " what is named. Programs of one thread run beside the plain one, on two cores at the same time, and again with the"
-        f" cores exchanged; of others each way has its turn, and the best of {TURNS} runs counts."
+        f" cores exchanged; of others each way has its turn, and the best of {TURNS} runs counts,"
+        f" of redis the middle one of {STARTS}."
     ]
     if names & {"heaptrack", "memray"}:
         few = f"{slow_pairs} pair{'s' * (slow_pairs > 1)}"

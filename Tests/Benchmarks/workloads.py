@@ -75,8 +75,8 @@ def all_workloads(quick):
             "churn-1", "churn, 10,000 blocks of 16–512 bytes, depth 20, 1 thread", {"plain": 1.03},
             churn, 20_000_000 // part, 1),
         threads("churn-2", "the same, 2 threads", {"plain": 1.03}, churn, 10_000_000 // part, 2),
-        redis("redis", "redis SET", 120_000 // part),
-        redis("redis-pipelined", "redis SET, -P 16", 1_200_000 // part, "-P", 16),
+        redis("redis", "redis SET", 40_000 // part),
+        redis("redis-pipelined", "redis SET, -P 16", 400_000 // part, "-P", 16),
         program(
             "sqlite3", "sqlite3, in memory", {"plain": 1.02},
             shutil.which("sqlite3"), ":memory:", f".read {WORKLOADS}/script.sql"),
