@@ -145,10 +145,13 @@ static void draw(hr_thread *self)
     self->beyond = gap - self->remaining;
 }
 
-void hr_after_fork(void)
+void hr_forget_gap(void)
 {
-    if (!hr_self.inside)
-        hr_self.random = 0, hr_self.remaining = 0; /* as in a new thread */
+    bool is_gap = hr_self.interval > 0; /* else SELDOM: what kept the parent from recording most likely keeps its child */
+    if (is_gap && !hr_self.inside) {
+        hr_self.random = 0; /* as in a new thread */
+        hr_self.remaining = 0;
+    }
 }
 
 /* A child has its parent's number where it is the first of a PID namespace of its own. */
@@ -158,7 +161,7 @@ bool hr_ledger_is_parents(void)
 }
 
 /* A new process with a copy of the parent's memory: nothing of the parent's samples is its own, nor the gap to the next,
- * which would be as long as the parent's where nobody called hr_after_fork. */
+ * which would be as long as the parent's where nobody called hr_forget_gap. */
 static void forget_parent(void)
 {
     if (!hr_ledger_is_parents())

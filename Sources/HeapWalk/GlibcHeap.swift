@@ -11,7 +11,7 @@ struct GlibcHeap<Source: MemorySource> {
     let mainArena: UInt64
     private let brk: Mapping?
     /// Of malloc_par.sbrk_base; nil where it was not found.
-    let base: (address: UInt64, value: UInt64)?
+    private let base: (address: UInt64, value: UInt64)?
 
     private static var whole: Int { 124 }
 
@@ -113,19 +113,23 @@ struct GlibcHeap<Source: MemorySource> {
         if let brk, brk.contains(top) {
             try walk.chunks(from: base?.value ?? brk.start, to: top)
             heaps.append(brk.start..<brk.end)
-        } else if brk != nil {
+        } else if top != mainArena &+ layout.top {  // as it is until the first block
             walk.inventory.doubts.append("the main heap is not where it should be: its blocks are missing")
         }
         let arenas = self.arenas()
         for arena in arenas where arena != mainArena {
-            for heap in self.heaps(of: arena) {
+            let own = self.heaps(of: arena)
+            if own.isEmpty {
+                walk.inventory.doubts.append("an arena has no heap where it should be: its blocks are missing")
+            }
+            for heap in own {
                 try walk.chunks(from: heap.first, to: heap.end, isOld: heap.isOld)
                 heaps.append(heap.range)
                 walk.inventory.bookkeeping.append(heap.range.lowerBound..<heap.first)
             }
         }
-        addMappedChunks(beside: heaps, &walk.inventory)
         walk.inventory.heaps = heaps.sorted { $0.lowerBound < $1.lowerBound }
+        addMappedChunks(&walk.inventory)
         try walk.order()
         for arena in arenas { walk.leaveOutFastBins(of: arena) }
         walk.leaveOutCached()
@@ -172,5 +176,40 @@ struct GlibcHeap<Source: MemorySource> {
             start = header[1]
         }
         return heaps
+    }
+
+    // MARK: Chunks with mappings of their own
+
+    private func addMappedChunks(_ inventory: inout HeapInventory) {
+        // Of malloc_par, before sbrk_base.
+        let told = base.map { memory.words($0.address &- 40, 4) } ?? []
+        let expected = told.count == 4 ? layout.mappedCount(told) : nil
+        var mapped = MappedChunks(memory, layout)
+        let chunks = mapped.find(
+            in: anonymousMemory().flatMap { $0.gaps(between: inventory.heaps) },
+            most: expected.map { Int(clamping: $0) } ?? 1 << 20)
+        inventory.blocks += chunks.map { HeapBlock(address: $0.block.lowerBound, size: UInt64($0.block.count)) }
+        guard let expected else { return inventory.doubts.append("the number of mapped chunks was not checked") }
+        let bytes = chunks.reduce(0) { $0 + UInt64($1.whole.count) }
+        if expected != chunks.count {
+            inventory.doubts.append(
+                "\(chunks.count) chunks with mappings of their own were found, and glibc counts \(expected)")
+        } else if layout.tellsMappedBytes && told[3] != bytes {
+            inventory.doubts.append(
+                "the chunks with mappings of their own have \(bytes) bytes, and glibc counts \(told[3])")
+        }
+    }
+
+    /// What adjoins is one: mlock and madvise cut a chunk's mapping into several.
+    private func anonymousMemory() -> [Range<UInt64>] {
+        var parts: [Range<UInt64>] = []
+        for mapping in map.mappings where mapping.isReadable && mapping.isAnonymous && !mapping.isShared {
+            if let last = parts.last, last.upperBound == mapping.start {
+                parts[parts.count - 1] = last.lowerBound..<mapping.end
+            } else {
+                parts.append(mapping.start..<mapping.end)
+            }
+        }
+        return parts
     }
 }

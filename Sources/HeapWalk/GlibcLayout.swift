@@ -3,6 +3,8 @@ struct GlibcLayout {
     static let binCount = 127
     /// Bits of a chunk's size.
     static let previousInUse: UInt64 = 1, isMapped: UInt64 = 2, flags: UInt64 = 7
+    /// A bit of what stands before a mapped chunk's size (2.43).
+    static let hugePages: UInt64 = 1
     static let smallestChunk: UInt64 = 32
     /// Heaps of the other arenas begin at multiples of it.
     static let heapSize: UInt64 = 64 << 20
@@ -19,7 +21,7 @@ struct GlibcLayout {
     let cacheTellsRoom: Bool
     /// 2.43's sum of the bytes in chunks with mappings of their own drifts (seen: 16 where there is none).
     let tellsMappedBytes: Bool
-    /// A chunk with a mapping of its own ends so many bytes before it; its block takes half of them (seen with 2.43).
+    /// A chunk with a mapping of its own ends so many bytes before it, and its block takes half of them.
     let behindMapped: UInt64
 
     let version: Int

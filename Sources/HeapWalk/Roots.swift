@@ -54,27 +54,31 @@ struct RootFinder<Source: MemorySource> {
     /// What the program mapped without the allocator, the stacks of its coroutines and of threads that ended, and the
     /// loader's own lists: all that is no heap, no chunk, no running thread's stack and no module's data.
     private mutating func mappings(_ images: [RemoteImage], _ stacks: [Range<UInt64>], of pid: Int32) {
-        let data = images.flatMap(\.data)
+        let known = images.flatMap(\.data) + stacks
         let own = Set(images.map(\.path))
-        for mapping in map.mappings
-        where mapping.isReadable && mapping.mayHold && !own.contains(mapping.path)
-            && !inventory.heaps.contains(where: { $0.overlaps(mapping.start..<mapping.end) })
-        {
-            let whole = mapping.start..<mapping.end
-            let known = (data + stacks).filter { $0.overlaps(whole) } + scan.index.blocks(in: whole)
-            let gaps = whole.gaps(between: known.sorted { $0.lowerBound < $1.lowerBound })
-            if gaps.isEmpty { continue }
+        for mapping in map.mappings where mapping.isReadable && mapping.mayHold && !own.contains(mapping.path) {
             // Of shared memory, a copy by fork knows only what was read there since.
-            let touched = (mapping.isShared ? RemoteMemory(pid: pid) : memory).touched(whole)
-            let bytes = touched.reduce(0) { $0 + ($1.upperBound - $1.lowerBound) }
-            guard bytes < Self.largestMapping else {
-                unread += bytes
-                continue
+            let source = mapping.isShared ? RemoteMemory(pid: pid) : memory
+            // The kernel joins neighbours, also with an arena's heap.
+            for part in (mapping.start..<mapping.end).gaps(between: inventory.heaps) {
+                look(in: part, beside: known, source)
             }
-            for gap in gaps {
-                let held = touched.filter(gap.overlaps).flatMap { scan.targets(in: $0.clamped(to: gap)).map(\.block) }
-                if !held.isEmpty { roots.append(HeapRoot(kind: .mapping, address: gap.lowerBound, targets: held)) }
-            }
+        }
+    }
+
+    private mutating func look(in whole: Range<UInt64>, beside known: [Range<UInt64>], _ source: RemoteMemory) {
+        let known = known.filter { $0.overlaps(whole) } + scan.index.blocks(in: whole)
+        let gaps = whole.gaps(between: known.sorted { $0.lowerBound < $1.lowerBound })
+        if gaps.isEmpty { return }
+        let touched = source.touched(whole)
+        let bytes = touched.reduce(0) { $0 + ($1.upperBound - $1.lowerBound) }
+        guard bytes < Self.largestMapping else {
+            unread += bytes
+            return
+        }
+        for gap in gaps {
+            let held = touched.filter(gap.overlaps).flatMap { scan.targets(in: $0.clamped(to: gap)).map(\.block) }
+            if !held.isEmpty { roots.append(HeapRoot(kind: .mapping, address: gap.lowerBound, targets: held)) }
         }
     }
 
@@ -235,10 +239,13 @@ extension Range<UInt64> {
 }
 
 extension Mapping {
+    /// Of no file, also where the program named it or asked for huge pages.
+    var isAnonymous: Bool { path.isEmpty || path.hasPrefix("[anon:") || path == "/anon_hugepage" }
+
     /// Memory that a program may keep pointers in: anonymous, also where it was made read-only, shared between processes, or a
     /// file that it writes to. A ledger names blocks by address, and holds none of them.
     fileprivate var mayHold: Bool {
         if path.hasSuffix(".ledger") || path.hasPrefix("[v") { return false }
-        return isWritable || path.isEmpty || path.hasPrefix("[anon:") || path.hasPrefix("/memfd:")
+        return isWritable || isAnonymous || path.hasPrefix("/memfd:")
     }
 }

@@ -8,7 +8,7 @@
 
 __asm__(".symver pthread_create, pthread_create@GLIBC_2.2.5");
 
-enum { THREADS = 4, PLACES = 3000 };
+enum { THREADS = 4, PLACES = 3000, MAPPED = 12 };
 
 void *kept[THREADS][PLACES];
 static volatile int ready;
@@ -59,13 +59,18 @@ __attribute__((used, force_align_arg_pointer)) static void run(void)
     fill(kept[0]);
     while (ready < THREADS)
         usleep(1000);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < MAPPED; i++)
         free(kept[0][i]);
-    /* More than ever comes from an arena, so that these have mappings of their own; one is made small in its place. */
+    /* More than ever comes from an arena, so that these have mappings of their own; some are made larger or smaller, and
+     * among so many some come to lie right below an arena's heap, in one mapping with it. */
     kept[0][0] = malloc(33 << 20);
     kept[0][1] = realloc(malloc(34 << 20), 3000);
     kept[0][2] = memalign(64, 35 << 20);
     kept[0][3] = memalign(1 << 16, 36 << 20);
+    kept[0][4] = realloc(memalign(1 << 13, 37 << 20), 300000);
+    kept[0][5] = realloc(memalign(1 << 16, 38 << 20), 80 << 20);
+    for (int i = 6; i < MAPPED; i++)
+        kept[0][i] = malloc(33 << 20);
     tell();
 }
 
