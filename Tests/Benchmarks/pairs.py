@@ -1,5 +1,6 @@
 """Paired, interleaved runs and their ratios."""
 
+import contextlib
 import statistics
 import sys
 import time
@@ -84,23 +85,50 @@ STARTS = 9
 
 def in_turn(figures, measure, starts=None):
     """Of a workload that needs the whole machine: `measure(way)` gives the figures of one run."""
-    count, choose = (starts, _middle) if starts else (TURNS, _best)
+    count, choose = (starts, _middle) if starts else (TURNS, lambda runs: _best(figures, runs))
 
     def measure_all(ways):
         outcomes = {}
         for way in list(ways) * count:
             try_one(outcomes, way, lambda: outcomes.get(way.name, []) + [measure(way)])
             forget()
-        return {name: runs if isinstance(runs, Failed) else choose(figures, runs) for name, runs in outcomes.items()}
+        return _chosen(outcomes, choose)
 
     return measure_all
+
+
+#: Of a server, loaded for a second each time.
+SLICES = 8
+
+
+def in_slices(serve):
+    """Of servers whose runs differ by what else the machine does meanwhile (plain and plain by 10% in a second, their p99 by
+    30%): all are there at once, and loaded in turn for short slices, of which the middle one counts. `serve(way)` is a
+    context that gives a function, which loads the server and gives the figures."""
+
+    def measure_all(ways):
+        loads, outcomes = {}, {}
+        with contextlib.ExitStack() as servers:
+            for way in ways:
+                try_one(loads, way, lambda: servers.enter_context(serve(way)))
+            for way in [way for number in range(SLICES) for way in ways[:: 1 if number % 2 else -1]]:
+                if isinstance(loads[way.name], Failed):
+                    outcomes[way.name] = loads[way.name]
+                try_one(outcomes, way, lambda: outcomes.get(way.name, []) + [loads[way.name]()])
+        return _chosen(outcomes, _middle)
+
+    return measure_all
+
+
+def _chosen(outcomes, choose):
+    return {name: runs if isinstance(runs, Failed) else choose(runs) for name, runs in outcomes.items()}
 
 
 def _best(figures, runs):
     return tuple((max if figure.higher_is_better else min)(values) for figure, values in zip(figures, zip(*runs)))
 
 
-def _middle(_, runs):
+def _middle(runs):
     return tuple(map(statistics.median, zip(*runs)))
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import socket
 
-from pairs import STARTS, Figure, Workload, in_turn
+from pairs import STARTS, Figure, Workload, in_slices, in_turn
 from ways import WORKLOADS, Failed, end, program_of
 
 from support import BUILD, Path, run, shutil, wait_for, work
@@ -76,13 +76,13 @@ def redis(name, title, requests, *options):
     return Workload(name, figures, in_turn(figures, measure, STARTS))
 
 
-def activity_api(name, seconds):
+def activity_api(name):
     """The Swift sample on hummingbird, without its leak; wrk keeps 16 connections busy."""
     server = BUILD / "activity-api"
 
-    def load(port, duration):
+    def load(port):
         script = ("--latency", "-s", WORKLOADS / "activity.lua")
-        done = run("wrk", "-t", 1, "-c", 16, "-d", f"{duration}s", *script, f"http://127.0.0.1:{port}")
+        done = run("wrk", "-t", 1, "-c", 16, "-d", "1s", *script, f"http://127.0.0.1:{port}")
         figures = {name: float(value) for name, value in re.findall(r"^(\w+) ([\d.]+)$", done.stdout, re.MULTILINE)}
         if done.returncode != 0 or "p99" not in figures:
             raise Failed(f"wrk: {done.stderr.strip() or done.stdout.strip()}")
@@ -90,16 +90,21 @@ def activity_api(name, seconds):
             raise Failed(f"wrk: {figures['errors']:.0f} errors in {figures['requests']:.0f} requests")
         return figures
 
-    def measure(way):
+    @contextlib.contextmanager
+    def serve(way):
         log = work / f"activity-api-{next(_numbers)}.log"
         listening = lambda: re.search(r"^listening on (\d+)$", log.read_text(), re.MULTILINE)
         with _running(way, listening, server, "--port", 0, "--no-leak", log=log) as pid:
             port = listening().group(1)
-            load(port, 1)
-            before = _cpu_seconds(pid)
-            done = load(port, seconds)
-            spent = _cpu_seconds(pid) - before
-            return done["microseconds"] / done["requests"], done["p99"], spent / done["requests"] * 1e6
+            load(port)
+
+            def measure():
+                before = _cpu_seconds(pid)
+                done = load(port)
+                spent = _cpu_seconds(pid) - before
+                return done["microseconds"] / done["requests"], done["p99"], spent / done["requests"] * 1e6
+
+            yield measure
 
     title = "Swift HTTP service, wrk -c 16"
     figures = (
@@ -107,4 +112,4 @@ def activity_api(name, seconds):
         Figure(f"{title}: p99 latency", "µs", {"plain": 1.03}),
         Figure(f"{title}: the server's CPU per request", "µs", {}),
     )
-    return Workload(name, figures, in_turn(figures, measure))
+    return Workload(name, figures, in_slices(serve))

@@ -86,5 +86,5 @@ def all_workloads(quick):
         program(
             "python3", "python3, PYTHONMALLOC=malloc", {"plain": 1.03},
             PYTHON, WORKLOADS / "objects.py", 36 // part, env={"PYTHONMALLOC": "malloc"}, python=True),
-        activity_api("http", 1 if quick else 2),
+        activity_api("http"),
     ]
