@@ -68,8 +68,8 @@ static void adopt_all(const hp_module *runtime);
 
 /*
  * A C program may load C++ later. Only libstdc++ is looked for: its operators are malloc's, so that they may be given what
- * came from there before, and it stays, since its unique symbols keep it (glibc, elf/dl-lookup.c). Another library may go, or serve
- * from a pool: then blocks stay malloc's. dlsym would wait for a dlopen, which may wait for this thread.
+ * came from there before, and it stays, since its unique symbols keep it (glibc, elf/dl-lookup.c). Another library may go,
+ * or serve from a pool: then blocks stay malloc's. dlsym would wait for a dlopen, which may wait for this thread.
  *
  * A program with a library that was linked with a C++ runtime of its own comes here with each block, and in vain. So a
  * thread looks now and then, and then only where something was loaded since.

@@ -101,9 +101,9 @@ public enum Doctor {
 
     private static func ledgers(in folder: String, _ diagnosis: inout Diagnosis) {
         // Looking must not leave anything behind: a folder that is not there yet is judged by where it would be made.
-        let isThere = access(folder, F_OK) == 0 || errno != ENOENT
-        let existing = isThere ? folder : Folders.parent(folder)
-        if !isThere, access(existing, F_OK) != 0, errno == ENOENT {
+        let isMissing = Folders.isMissing(folder)
+        let existing = isMissing ? Folders.parent(folder) : folder
+        if isMissing, Folders.isMissing(existing) {
             return diagnosis.add(
                 "ledgers", .degraded,
                 "\(folder): `heaptide run` makes the folders above it, the probe alone does not: mkdir -p \(existing)")

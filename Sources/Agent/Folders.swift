@@ -23,6 +23,9 @@ enum Folders {
         }
     }
 
+    /// There is nothing of that name; false where that cannot be told.
+    static func isMissing(_ path: String) -> Bool { access(path, F_OK) != 0 && errno == ENOENT }
+
     /// Of the folder or file.
     static func parent(_ path: String) -> String {
         var path = path

@@ -33,8 +33,6 @@ public struct AgentCore: Sendable {
     private var suspectedSince: Double?
     /// One rising flank of a sawtooth is as steady as a leak. It is a leak if it still is one after twice the time.
     private var isLeaking = false
-    /// For which the snapshot is being taken.
-    private var taking: Situation?
     private var ending: Situation?
     /// It ended well while a snapshot was being written, which may not have read the ledger yet.
     private var discardsLater = false
@@ -92,9 +90,8 @@ public struct AgentCore: Sendable {
         estimate(now)
         if let occupancy { snapshots.see(occupancy) }
         if let trigger = trigger(now) {
-            snapshots.begin(trigger, at: occupancy, now)
             let situation = situation(trigger)
-            taking = situation
+            snapshots.begin(situation, at: occupancy, now)
             effects.append(.capture(trigger, situation))
         }
         interval = nextInterval()
@@ -124,7 +121,6 @@ public struct AgentCore: Sendable {
         trend.reset()
         nextEstimate = 0
         oomKills = nil
-        taking = nil
         ending = nil
         discardsLater = false
         snapshots = SnapshotState()
@@ -257,10 +253,9 @@ public struct AgentCore: Sendable {
         return [.notify(kind, situation, snapshot: snapshots.newest)]
     }
 
-    /// One of a steep start is taken to be sure, and nobody's concern; one of growth is told with the growth. Memory may have
-    /// fallen since it was begun.
-    private func isWorthTelling(_ trigger: Trigger?, _ situation: Situation) -> Bool {
-        switch trigger {
+    /// One of a steep start is taken to be sure, and nobody's concern; one of growth is told with the growth.
+    private func isWorthTelling(_ situation: Situation) -> Bool {
+        switch situation.trigger {
         case .limit: situation.usedBytes >= (situation.limitBytes ?? 0) * policy.level
         case .growth, .heap: false
         default: true
@@ -280,15 +275,13 @@ public struct AgentCore: Sendable {
     // MARK: Snapshots and the end
 
     private mutating func captured(_ path: String, _ now: Double) -> [Effect] {
-        let trigger = snapshots.finish(path)
-        let situation = taking ?? situation(trigger)
-        taking = nil
-        var effects = isWorthTelling(trigger, situation) ? notify(.snapshot, ending ?? situation, now) : []
+        let situation = snapshots.finish(path) ?? situation(nil)
+        var effects = isWorthTelling(situation) ? notify(.snapshot, ending ?? situation, now) : []
         guard let ending else {
             if isAmple, let path = snapshots.takeUnresolved() { effects.append(.symbolize(path: path)) }
             return effects + discardIfEnded()
         }
-        if trigger != ending.trigger { return effects + lastCapture(ending, now) }
+        if situation.trigger != ending.trigger { return effects + lastCapture(ending, now) }
         effects += endNotice(ending, now)
         if let path = snapshots.takeUnresolved() { effects.append(.symbolize(path: path)) }
         effects.append(.discardLedger)
@@ -296,13 +289,12 @@ public struct AgentCore: Sendable {
     }
 
     private mutating func captureFailed(_ now: Double) -> [Effect] {
-        let trigger = snapshots.fail(now, longestPause: policy.snapshotCooldown)
-        taking = nil
+        let situation = snapshots.fail(now, longestPause: policy.snapshotCooldown)
         guard let ending else {
             discardsLater = false  // the ledger is all that there is
             return []
         }
-        return trigger == ending.trigger ? endNotice(ending, now) : lastCapture(ending, now)
+        return situation?.trigger == ending.trigger ? endNotice(ending, now) : lastCapture(ending, now)
     }
 
     private mutating func discardIfEnded() -> [Effect] {
@@ -338,7 +330,7 @@ public struct AgentCore: Sendable {
 
     private mutating func lastCapture(_ ending: Situation, _ now: Double) -> [Effect] {
         guard let trigger = ending.trigger else { return [] }
-        snapshots.begin(trigger, at: nil, now)
+        snapshots.begin(ending, at: nil, now)
         return [.capture(trigger, ending)]
     }
 

@@ -1,7 +1,8 @@
 /// Which snapshots were taken, and whether another one would tell more.
 struct SnapshotState: Sendable {
     private(set) var newest: String?
-    private var running: Trigger?
+    /// What the one that is being taken is taken for; memory may have fallen before it is written.
+    private var running: Situation?
     /// Why those that there are were taken.
     private var reasons: Set<Trigger> = []
     private var unresolved: String?
@@ -20,10 +21,10 @@ struct SnapshotState: Sendable {
     /// The last one could not be written.
     private(set) var hasFailed = false
 
-    func has(_ trigger: Trigger) -> Bool { running == trigger || reasons.contains(trigger) }
+    func has(_ trigger: Trigger) -> Bool { running?.trigger == trigger || reasons.contains(trigger) }
 
     /// One was taken or is being taken that was not for the heap's sake alone.
-    var hasAny: Bool { !reasons.union(running.map { [$0] } ?? []).isSubset(of: [.heap]) }
+    var hasAny: Bool { !reasons.union((running?.trigger).map { [$0] } ?? []).isSubset(of: [.heap]) }
 
     /// One at a time, and after a failure (a full disk, say) not again at once.
     func isReady(_ now: Double) -> Bool { running == nil && now >= retryAt && now - lastBegin >= 0.2 }
@@ -49,10 +50,10 @@ struct SnapshotState: Sendable {
         if let nearest, occupancy.headroom > nearest.headroom * 1.5 { hasReceded = true }
     }
 
-    mutating func begin(_ trigger: Trigger, at occupancy: Occupancy?, _ now: Double) {
-        running = trigger
+    mutating func begin(_ situation: Situation, at occupancy: Occupancy?, _ now: Double) {
+        running = situation
         lastBegin = now
-        guard trigger == .limit else { return }
+        guard situation.trigger == .limit else { return }
         nearest = occupancy
         hasReceded = false
     }
@@ -63,17 +64,17 @@ struct SnapshotState: Sendable {
         reasons.insert(.killed)
     }
 
-    mutating func finish(_ path: String) -> Trigger? {
+    mutating func finish(_ path: String) -> Situation? {
         defer { running = nil }
         pause = Self.firstPause
         hasFailed = false
         newest = path
         unresolved = path
-        if let running { reasons.insert(running) }
+        if let trigger = running?.trigger { reasons.insert(trigger) }
         return running
     }
 
-    mutating func fail(_ now: Double, longestPause: Double) -> Trigger? {
+    mutating func fail(_ now: Double, longestPause: Double) -> Situation? {
         defer { running = nil }
         hasFailed = true
         nearest = nil

@@ -181,22 +181,21 @@ struct GlibcHeap<Source: MemorySource> {
     // MARK: Chunks with mappings of their own
 
     private func addMappedChunks(_ inventory: inout HeapInventory) {
-        // Of malloc_par, before sbrk_base.
-        let told = base.map { memory.words($0.address &- 40, 4) } ?? []
-        let expected = told.count == 4 ? layout.mappedCount(told) : nil
+        let words = base.map { memory.words($0.address &- 40, 5) } ?? []
+        let told = words.count == 5 ? layout.mapped(words) : nil
         var mapped = MappedChunks(memory, layout)
         let chunks = mapped.find(
             in: anonymousMemory().flatMap { $0.gaps(between: inventory.heaps) },
-            most: expected.map { Int(clamping: $0) } ?? 1 << 20)
+            most: told.map { Int(clamping: $0.count) } ?? 1 << 20)
         inventory.blocks += chunks.map { HeapBlock(address: $0.block.lowerBound, size: UInt64($0.block.count)) }
-        guard let expected else { return inventory.doubts.append("the number of mapped chunks was not checked") }
+        guard let told else { return inventory.doubts.append("the number of mapped chunks was not checked") }
         let bytes = chunks.reduce(0) { $0 + UInt64($1.whole.count) }
-        if expected != chunks.count {
+        if told.count != chunks.count {
             inventory.doubts.append(
-                "\(chunks.count) chunks with mappings of their own were found, and glibc counts \(expected)")
-        } else if layout.tellsMappedBytes && told[3] != bytes {
+                "\(chunks.count) chunks with mappings of their own were found, and glibc counts \(told.count)")
+        } else if layout.tellsMappedBytes && told.bytes != bytes {
             inventory.doubts.append(
-                "the chunks with mappings of their own have \(bytes) bytes, and glibc counts \(told[3])")
+                "the chunks with mappings of their own have \(bytes) bytes, and glibc counts \(told.bytes)")
         }
     }
 

@@ -27,8 +27,11 @@ struct GlibcLayout {
     let version: Int
     /// sizeof(struct heap_info).
     var heapHeader: UInt64 { version >= 235 ? 0x30 : 0x20 }
-    /// n_mmaps, of the five words before malloc_par's sbrk_base: from 2.35 on behind hp_flags, and before n_mmaps_max until then.
-    func mappedCount(_ words: [UInt64]) -> UInt64 { version >= 235 ? words[0] >> 32 : words[1] & 0xffff_ffff }
+    /// How many chunks have mappings of their own, and how many bytes (n_mmaps and mmapped_mem), of the five words before
+    /// malloc_par's sbrk_base. The number is behind hp_flags, which came with 2.35, and before n_mmaps_max.
+    func mapped(_ words: [UInt64]) -> (count: UInt64, bytes: UInt64) {
+        (version >= 235 ? words[0] >> 32 : words[1] & 0xffff_ffff, words[3])
+    }
     /// Links of free lists are mixed with their own address.
     var hasSafeLinking: Bool { version >= 232 }
     var cacheSize: UInt64 { UInt64(cacheBins) * 10 }

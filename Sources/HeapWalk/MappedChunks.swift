@@ -15,7 +15,7 @@ struct MappedChunks<Source: MemorySource> {
         self.layout = layout
     }
 
-    struct Chunk: Equatable {
+    struct Chunk {
         var whole: Range<UInt64>
         var block: Range<UInt64>
     }
@@ -52,7 +52,7 @@ struct MappedChunks<Source: MemorySource> {
     /// any more where mremap has moved it.
     private mutating func aligned(from page: UInt64, in place: Range<UInt64>, _ touched: [Range<UInt64>]) -> Chunk? {
         for power in 6...12 {
-            if let chunk = chunk(at: page + 1 << UInt64(power) - 16, from: page, in: place) { return chunk }
+            if let chunk = chunk(at: page + (1 << UInt64(power)) - 16, from: page, in: place) { return chunk }
         }
         var left = min(Self.mostPages, looks)
         for run in touched[touched.partitioningIndex { $0.upperBound > page }...] {

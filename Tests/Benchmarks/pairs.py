@@ -107,14 +107,14 @@ def in_slices(serve):
     context that gives a function, which loads the server and gives the figures."""
 
     def measure_all(ways):
-        loads, outcomes = {}, {}
+        loads = {}
         with contextlib.ExitStack() as servers:
             for way in ways:
                 try_one(loads, way, lambda: servers.enter_context(serve(way)))
-            for way in [way for number in range(SLICES) for way in ways[:: 1 if number % 2 else -1]]:
-                if isinstance(loads[way.name], Failed):
-                    outcomes[way.name] = loads[way.name]
-                try_one(outcomes, way, lambda: outcomes.get(way.name, []) + [loads[way.name]()])
+            outcomes = {name: load for name, load in loads.items() if isinstance(load, Failed)}
+            for number in range(SLICES):
+                for way in ways[:: 1 if number % 2 else -1]:
+                    try_one(outcomes, way, lambda: outcomes.get(way.name, []) + [loads[way.name]()])
         return _chosen(outcomes, _middle)
 
     return measure_all

@@ -7,7 +7,7 @@ import re
 import socket
 
 from pairs import STARTS, Figure, Workload, in_slices, in_turn
-from ways import WORKLOADS, Failed, end, program_of
+from ways import WORKLOADS, Failed, end, on, program_of
 
 from support import BUILD, Path, run, shutil, wait_for, work
 
@@ -39,34 +39,26 @@ def _cpu_seconds(pid):
     return sum(map(int, times)) / 1e9
 
 
-def _on(core):
-    return {"preexec_fn": lambda: os.sched_setaffinity(0, {core})}
-
-
 def redis(name, title, requests, *options):
     """SET of random keys, over a Unix socket: the server on one core, who loads it on another, which never move."""
     cores = sorted(os.sched_getaffinity(0))
     server, client = shutil.which("redis-server"), shutil.which("redis-benchmark")
 
-    def load(path, count):
+    def load(path, count, *options):
         what = ("-t", "set", "-r", 100_000, "-n", count, "--csv", *options)
-        done = run(client, "-s", path, *what, timeout=300, **_on(cores[-1]))
+        done = run(client, "-s", path, *what, timeout=300, **on({cores[-1]}))
         found = re.search(r'^"SET","([\d.]+)"', done.stdout, re.MULTILINE)
         if done.returncode != 0 or not found:
             raise Failed(f"redis-benchmark: {done.stderr.strip() or done.stdout.strip()}")
         return float(found.group(1))
 
-    def warm_up(path):
-        """So many that hardly a key is new afterwards."""
-        run(client, "-s", path, "-t", "set", "-r", 100_000, "-n", 300_000, "-P", 16, timeout=300, **_on(cores[-1]))
-
     def measure(way):
         path = work / f"redis-{next(_numbers)}.sock"
         settings = ("--port", 0, "--unixsocket", path, "--save", "", "--dir", work, "--daemonize", "no")
-        with _running(way, lambda: _accepts(path), server, *settings, **_on(cores[0])) as pid:
-            warm_up(path)
+        with _running(way, lambda: _accepts(path), server, *settings, **on({cores[0]})) as pid:
+            load(path, 300_000, "-P", 16)  # so many that hardly a key is new afterwards
             before = _cpu_seconds(pid)
-            throughput = load(path, requests)
+            throughput = load(path, requests, *options)
             return throughput, (_cpu_seconds(pid) - before) / requests * 1e6
 
     figures = (

@@ -90,7 +90,8 @@ def _notes(all_results, ways, missing, pairs, slow_pairs):
         f"Median ratios to plain (quartiles) of {pairs} pairs ({peer_pairs(pairs)} of a peer), of user and system time, or of"
         " what is named. Programs of one thread run beside the plain one, on two cores at the same time, and again with the"
         f" cores exchanged; of others each way has its turn, and the best of {TURNS} runs counts,"
-        f" of redis the middle one of {STARTS} starts, and of the HTTP service of {SLICES} seconds, between those of the others."
+        f" of redis the middle one of {STARTS} starts, and of the HTTP service of {SLICES} seconds, between those of the"
+        " others."
     ]
     if names & {"heaptrack", "memray"}:
         few = f"{slow_pairs} pair{'s' * (slow_pairs > 1)}"

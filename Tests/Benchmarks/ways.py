@@ -55,8 +55,12 @@ class Way:
         """On some of the cores that there are, or on any."""
         return subprocess.Popen(
             self.command(command), env=self.variables(env), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, start_new_session=True, cwd=work,
-            preexec_fn=(lambda: os.sched_setaffinity(0, cores)) if cores else None)
+            stderr=subprocess.DEVNULL, start_new_session=True, cwd=work, **on(cores))
+
+
+def on(cores):
+    """What lets a program run on these cores; without any, on all."""
+    return {"preexec_fn": lambda: os.sched_setaffinity(0, cores)} if cores else {}
 
 
 def first_to_end(processes, timeout=300):

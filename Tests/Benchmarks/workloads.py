@@ -63,8 +63,9 @@ def compiler(source, *options):
 
 
 def all_workloads(quick):
-    """Of about a second each, of redis half, so that the few ms in which the probe is loaded and makes its ledger do not count, and python3
-    of three: there it also learns for some milliseconds how to unwind hundreds of places. Quick ones do a quarter."""
+    """Of about a second each, of redis half, so that the few ms in which the probe is loaded and makes its ledger do not
+    count, and python3 of three: there it also learns for some milliseconds how to unwind hundreds of places. Quick ones
+    do a quarter."""
     part = 4 if quick else 1
     churn = compile_c("churn.c")
     return [

@@ -2,6 +2,7 @@ import HeapProfile
 import HeapWalk
 import Inspection
 import LeakAnalysis
+import RemoteProcess
 import Snapshot
 import Symbolication
 import TestSupport
@@ -96,6 +97,40 @@ import Testing
             """)
         let table = try #require(try survey(program).roots.first)
         #expect(table.name == "table" && table.retainedCount == 20_000 && table.container?.count == 20_000)
+    }
+
+    /// The kernel joins what a program maps right below an arena's heap with it, where both are mapped alike.
+    @Test func whatIsMappedBelowAnArenasHeapHoldsToo() throws {
+        let program = try WatchedProgram(
+            """
+            #include <sys/mman.h>
+            static std::atomic<int> ready;
+            static void map(uintptr_t end, int flags) {
+                flags |= MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+                void **room = (void **)mmap((void *)(end - 65536), 65536, PROT_READ | PROT_WRITE, flags, -1, 0);
+                if (room != MAP_FAILED) room[0] = malloc(7777);
+            }
+            static void work() {
+                for (int i = 0; i < 8; i++)
+                    std::thread([i] {
+                        void *block = malloc(100);
+                        map((uintptr_t)block & ~((64ul << 20) - 1), i % 2 ? MAP_NORESERVE : 0);
+                        free(block);
+                        ready++;
+                        for (;;) pause();
+                    }).detach();
+                while (ready < 8) usleep(1000);
+            }
+            """, flags: ["-O1", "-fno-builtin"])
+        let heap: UInt64 = 64 << 20
+        let map = try #require(MemoryMap(of: program.pid))
+        #expect(
+            map.mappings.contains {
+                $0.path.isEmpty && $0.isWritable && $0.start % heap != 0 && $0.start / heap < ($0.end - 1) / heap
+            })
+        let survey = try survey(program)
+        #expect(survey.leaks.isEmpty, "\(survey.leaks)")
+        #expect(survey.roots.contains { $0.kind == .mapping && $0.retainedBytes >= 7777 })
     }
 
     @Test func aCleanProgramLeaksNothing() throws {
