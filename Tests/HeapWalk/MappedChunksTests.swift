@@ -78,7 +78,8 @@ import Testing
                 let odd: [UInt64] = [0, 0x10, 0x30, 0xff0, 0x1000, 0x8000, .max, .max - 15, 1 << 47, random.next()]
                 memory.put(
                     odd.randomElement(using: &random)!, odd.randomElement(using: &random)! & ~7,
-                    at: Self.start + UInt64.random(in: 0..<0x1000, using: &random) * 16)
+                    at: Self.start + UInt64.random(in: 0..<16, using: &random) * 4096
+                        + [0, 0, 0x30, 0xff0].randomElement(using: &random)!)
             }
             let chunks = try find(memory, pages: 16, version: Bool.random(using: &random) ? 236 : 243)
             #expect(

@@ -105,6 +105,7 @@ import Testing
             """
             #include <sys/mman.h>
             static std::atomic<int> ready;
+            static uintptr_t heaps[8];
             static void map(uintptr_t end, int flags) {
                 flags |= MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
                 void **room = (void **)mmap((void *)(end - 65536), 65536, PROT_READ | PROT_WRITE, flags, -1, 0);
@@ -113,13 +114,13 @@ import Testing
             static void work() {
                 for (int i = 0; i < 8; i++)
                     std::thread([i] {
-                        void *block = malloc(100);
-                        map((uintptr_t)block & ~((64ul << 20) - 1), i % 2 ? MAP_NORESERVE : 0);
-                        free(block);
+                        void *volatile block = malloc(100);
+                        heaps[i] = (uintptr_t)block & ~((64ul << 20) - 1);
                         ready++;
                         for (;;) pause();
                     }).detach();
                 while (ready < 8) usleep(1000);
+                for (int i = 0; i < 8; i++) map(heaps[i], i % 2 ? MAP_NORESERVE : 0);
             }
             """, flags: ["-O1", "-fno-builtin"])
         let heap: UInt64 = 64 << 20
