@@ -9,11 +9,11 @@
 #include "recorder_internal.h"
 
 #define WINDOW_NS UINT64_C(250000000)
-#define FINE_SAMPLES 3125u  /* 12,500 a second */
-#define COARSE_SAMPLES 312u /* 1,250: with its free and the caches of a busy program one costs 3 µs and more (measured, python3) */
+#define FINE_SAMPLES 2800u  /* 11,200 a second */
+#define COARSE_SAMPLES 500u /* 2,000: with its free and the caches of a busy program one costs 3 µs and more (measured, python3) */
 #define FIRST_SAMPLES (FINE_SAMPLES / 4) /* of a process that begins, of which nothing is known: many begin with a storm */
-#define FINE_COST (WINDOW_NS / 200) /* 0.5% of a core */
-#define COARSE_COST (WINDOW_NS / 400)
+#define COST (WINDOW_NS / 400 * 3) /* 0.75% of a core */
+#define STALL_COST (WINDOW_NS / 100)
 #define FITS(expected, budget) ((expected) < (budget) / 10 * 9)
 #define MOST_DOUBLINGS 2u /* at a time: a burst is soon over */
 #define MOST_HALVINGS 4u  /* so many that the finest is within reach, also where what lies between has no budget for it */
@@ -25,7 +25,7 @@
 static struct {
     uint64_t serial, interval, began;
     uint32_t allowed, samples, slow;
-    uint64_t allowed_cost, cost, stalled;
+    uint64_t cost, stalled;
 } window;
 
 /* What the table has had room for since it was last full; 0: it never was. */
@@ -44,11 +44,6 @@ static uint64_t finest(const hl_header *header)
 static uint32_t samples_budget(const hl_header *header, uint64_t interval)
 {
     return interval > finest(header) ? COARSE_SAMPLES : FINE_SAMPLES;
-}
-
-static uint64_t cost_budget(const hl_header *header, uint64_t interval)
-{
-    return interval > finest(header) ? COARSE_COST : FINE_COST;
 }
 
 static void set_interval(hl_header *header, uint64_t interval)
@@ -84,7 +79,6 @@ static void begin_window(uint64_t now)
     uint64_t interval = HR_LOAD(header->interval);
     bool is_first = HR_LOAD(window.serial) != hr_ledger_now.serial;
     HR_STORE(window.allowed, is_first ? FIRST_SAMPLES : samples_budget(header, interval));
-    HR_STORE(window.allowed_cost, cost_budget(header, interval));
     HR_STORE(window.serial, hr_ledger_now.serial);
     HR_STORE(window.interval, interval);
     HR_STORE(window.began, now);
@@ -109,7 +103,7 @@ static void maybe_finer(uint64_t samples, uint64_t spent)
     uint64_t interval = HR_LOAD(header->interval);
     uint32_t halvings = MOST_HALVINGS;
     while (halvings > 0
-           && (interval >> halvings < finest(header) || !FITS(spent << halvings, cost_budget(header, interval >> halvings))
+           && (interval >> halvings < finest(header) || !FITS(spent << halvings, COST)
                || !FITS(samples << halvings, samples_budget(header, interval >> halvings))
                || !has_room(interval >> halvings, halvings)))
         halvings--;
@@ -150,10 +144,9 @@ void hr_pace(uint64_t now, uint64_t cost)
     bool is_slow = cost > SLOW_NS;
     uint32_t slow = HR_ADD(window.slow, is_slow) + is_slow;
     uint64_t stalled = HR_ADD(window.stalled, is_slow ? cost : 0) + cost;
-    bool stalls = is_slow && slow >= FEWEST_SLOW && stalled >= 2 * FINE_COST;
+    bool stalls = is_slow && slow >= FEWEST_SLOW && stalled >= STALL_COST;
     bool is_over = elapsed >= WINDOW_NS;
-    uint64_t allowed_cost = HR_LOAD(window.allowed_cost);
-    bool is_spent = samples == HR_LOAD(window.allowed) || (spent >= allowed_cost && spent - counted < allowed_cost);
+    bool is_spent = samples == HR_LOAD(window.allowed) || (spent >= COST && spent - counted < COST);
     if (stalls || (is_spent && !is_over)) {
         HR_ADD(header->paced, 1);
         if (stalls)

@@ -36,12 +36,12 @@ extension RecorderTests {
 
         @Test func withinTheBudgetNothingChanges() throws {
             beQuiet(from: 1)
-            sample(perSecond: 12_000, seconds: 3, from: 2)
+            sample(perSecond: 11_000, seconds: 3, from: 2)
             #expect(try sampling().interval == 16_384)
             #expect(try sampling().paced == 0)
         }
 
-        /// A window's budget is used up in 17 ms: two doublings.
+        /// A window's budget is used up in 16 ms: two doublings.
         @Test func aBurstIsSampledMoreCoarselyAndFinelyAgainAfterwards() throws {
             beQuiet(from: 1)
             sample(perSecond: 180_000, seconds: 0.018, from: 2)
@@ -60,23 +60,23 @@ extension RecorderTests {
             #expect(try sampling().paced == 1)
         }
 
-        /// 400 samples a second leave room for twice as many, not for four times, and the finest interval is far.
+        /// 600 samples a second leave room for twice as many, not for four times, and the finest interval is far.
         @Test func itBecomesFinerByAsMuchAsIsQuiet() throws {
-            sample(perSecond: 180_000, seconds: 0.0079, from: 1)  // 781, which are the first window's, and 312 twice
+            sample(perSecond: 180_000, seconds: 0.0096, from: 1)  // 700, which are the first window's, and 500 twice
             #expect(try sampling().interval == 16_384 << 6)
-            sample(perSecond: 400, seconds: 0.3, from: 1.01)
+            sample(perSecond: 600, seconds: 0.3, from: 1.01)
             #expect(try sampling().interval == 16_384 << 5)
         }
 
-        /// 12,500 samples a second of the finest interval are allowed, 1,250 of a wider one; and back, once it would do.
+        /// 11,200 samples a second of the finest interval are allowed, 2,000 of a wider one; and back, once it would do.
         @Test func theFinestIntervalMayCostMore() throws {
             beQuiet(from: 0)
-            try allocate(perSecond: 190e6, seconds: 1, from: 1)
+            try allocate(perSecond: 170e6, seconds: 1, from: 1)
             #expect(try sampling().interval == 16_384)
             try allocate(perSecond: 2e9, seconds: 1, from: 2)
-            #expect(try sampling().interval == 16_384 << 7)
+            #expect(try sampling().interval == 16_384 << 6)
             try allocate(perSecond: 190e6, seconds: 2, from: 3)
-            #expect(try sampling().interval == 16_384 << 4)
+            #expect(try sampling().interval == 16_384 << 3)
             try allocate(perSecond: 150e6, seconds: 1, from: 5)
             #expect(try sampling().interval == 16_384)
         }
@@ -137,22 +137,11 @@ extension RecorderTests {
             #expect(try sampling().samplesTaken - before > 500)  // of 625
         }
 
-        /// 800 samples a second are few, but not if each takes 8 µs.
+        /// 1,200 samples a second are few, but not if each takes 8 µs.
         @Test func timeIsABudgetAsWell() throws {
-            sample(perSecond: 800, cost: 8000, seconds: 0.25, from: 1)
+            sample(perSecond: 1200, cost: 8000, seconds: 0.25, from: 1)
             #expect(try sampling().interval == 32_768)
             #expect(try sampling().stalled == 0)
-        }
-
-        /// 700 samples a second of 4 µs each are more than 0.25% of a core, but not 0.5%.
-        @Test func beyondTheFinestIntervalTheTimeIsLess() throws {
-            beQuiet(from: 1)
-            sample(perSecond: 180_000, seconds: 0.018, from: 2)
-            sample(perSecond: 700, cost: 4000, seconds: 0.2, from: 2.02)
-            #expect(try sampling().interval == 16_384 << 2)
-            sample(perSecond: 700, cost: 4000, seconds: 0.03, from: 2.22)
-            #expect(try sampling().interval == 16_384 << 3)
-            #expect(try sampling().paced == 2 && sampling().stalled == 0)
         }
 
         @Test func stallsAreSaid() throws {
