@@ -2,7 +2,7 @@
  * Keeps sampling within a budget of samples and of time, and backs off where samples stall, as they do when the cgroup
  * reclaims the ledger's pages. It starts fine, so that a slow leak in a small service is measured within seconds; whoever
  * allocates gigabytes a second is sampled more coarsely, by as many doublings of the interval as that takes, and finely
- * again when it has passed. Beyond the finest interval the budget is smaller: a busy program pays most for a sample, with
+ * again when it has passed. The budget shrinks as the interval grows: a busy program pays most for a sample, with
  * what it misses in its caches afterwards. Estimates stay unbiased: each gap is drawn with the interval that is known
  * before, and each sample weighs by the interval that its gap was drawn with.
  */
@@ -10,7 +10,9 @@
 
 #define WINDOW_NS UINT64_C(250000000)
 #define FINE_SAMPLES 2800u  /* 11,200 a second */
-#define COARSE_SAMPLES 500u /* 2,000: with its free and the caches of a busy program one costs 3 µs and more (measured, python3) */
+#define MIDDLE_SAMPLES 500u /* 2,000, up to MIDDLE times the finest interval */
+#define COARSE_SAMPLES 312u /* 1,250: with its free and the caches of a busy program one costs 3 µs and more (measured, python3) */
+#define MIDDLE 8u
 #define FIRST_SAMPLES (FINE_SAMPLES / 4) /* of a process that begins, of which nothing is known: many begin with a storm */
 #define COST (WINDOW_NS / 400 * 3) /* 0.75% of a core */
 #define STALL_COST (WINDOW_NS / 100)
@@ -43,7 +45,9 @@ static uint64_t finest(const hl_header *header)
 /* Of a window at that interval. */
 static uint32_t samples_budget(const hl_header *header, uint64_t interval)
 {
-    return interval > finest(header) ? COARSE_SAMPLES : FINE_SAMPLES;
+    if (interval <= finest(header))
+        return FINE_SAMPLES;
+    return interval <= finest(header) * MIDDLE ? MIDDLE_SAMPLES : COARSE_SAMPLES;
 }
 
 static void set_interval(hl_header *header, uint64_t interval)

@@ -60,21 +60,22 @@ extension RecorderTests {
             #expect(try sampling().paced == 1)
         }
 
-        /// 600 samples a second leave room for twice as many, not for four times, and the finest interval is far.
+        /// 400 samples a second leave room for twice as many, not for four times, and the finest interval is far.
         @Test func itBecomesFinerByAsMuchAsIsQuiet() throws {
-            sample(perSecond: 180_000, seconds: 0.0096, from: 1)  // 700, which are the first window's, and 500 twice
+            sample(perSecond: 180_000, seconds: 0.0085, from: 1)  // 700, which are the first window's, and 500 and 312
             #expect(try sampling().interval == 16_384 << 6)
-            sample(perSecond: 600, seconds: 0.3, from: 1.01)
+            sample(perSecond: 400, seconds: 0.3, from: 1.01)
             #expect(try sampling().interval == 16_384 << 5)
         }
 
-        /// 11,200 samples a second of the finest interval are allowed, 2,000 of a wider one; and back, once it would do.
+        /// 11,200 samples a second of the finest interval are allowed, 2,000 up to eight times that, 1,250 of a wider one; and
+        /// back, once it would do.
         @Test func theFinestIntervalMayCostMore() throws {
             beQuiet(from: 0)
             try allocate(perSecond: 170e6, seconds: 1, from: 1)
             #expect(try sampling().interval == 16_384)
             try allocate(perSecond: 2e9, seconds: 1, from: 2)
-            #expect(try sampling().interval == 16_384 << 6)
+            #expect(try sampling().interval == 16_384 << 7)
             try allocate(perSecond: 190e6, seconds: 2, from: 3)
             #expect(try sampling().interval == 16_384 << 3)
             try allocate(perSecond: 150e6, seconds: 1, from: 5)
