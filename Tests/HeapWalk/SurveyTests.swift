@@ -104,23 +104,23 @@ import Testing
         let program = try WatchedProgram(
             """
             #include <sys/mman.h>
-            static std::atomic<int> ready;
-            static uintptr_t heaps[8];
+            static std::atomic<uintptr_t> heap;
             static void map(uintptr_t end, int flags) {
                 flags |= MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
                 void **room = (void **)mmap((void *)(end - 65536), 65536, PROT_READ | PROT_WRITE, flags, -1, 0);
                 if (room != MAP_FAILED) room[0] = malloc(7777);
             }
             static void work() {
-                for (int i = 0; i < 8; i++)
-                    std::thread([i] {
+                for (int i = 0; i < 8; i++) {
+                    std::thread([] {
                         void *volatile block = malloc(100);
-                        heaps[i] = (uintptr_t)block & ~((64ul << 20) - 1);
-                        ready++;
+                        heap = (uintptr_t)block & ~((64ul << 20) - 1);
                         for (;;) pause();
                     }).detach();
-                while (ready < 8) usleep(1000);
-                for (int i = 0; i < 8; i++) map(heaps[i], i % 2 ? MAP_NORESERVE : 0);
+                    while (!heap) usleep(1000);
+                    // At once: the next thread's stack or heap may be mapped just there.
+                    map(heap.exchange(0), i % 2 ? MAP_NORESERVE : 0);
+                }
             }
             """, flags: ["-O1", "-fno-builtin"])
         let heap: UInt64 = 64 << 20
