@@ -71,22 +71,17 @@ static HR_COLD void *sampled_realloc(void *block, size_t size, bool skip)
 
 /* ---- Exported ---------------------------------------------------------------------------------------------------- */
 
-HP_EXPORT void *malloc(size_t size)
+/* malloc and free share one cache line, and to this end a section of their own. */
+#define PAIR __attribute__((section(".text.pair")))
+
+HP_HOT PAIR void *malloc(size_t size)
 {
     if (hr_skip(size))
         return hp_next.malloc(size);
     return sampled_malloc(size);
 }
 
-HP_EXPORT void *calloc(size_t n, size_t size)
-{
-    size_t total;
-    if (__builtin_mul_overflow(n, size, &total) || hr_skip(total))
-        return hp_next.calloc(n, size);
-    return sampled_calloc(n, size);
-}
-
-HP_EXPORT void free(void *block)
+HP_EXPORT PAIR void free(void *block)
 {
     if (HR_LIKELY(!hr_maybe_sampled(block))) /* in this order no jump is taken on the way */
         hp_next.free(block);
@@ -94,7 +89,15 @@ HP_EXPORT void free(void *block)
         sampled_free(block);
 }
 
-HP_EXPORT void *realloc(void *block, size_t size)
+HP_HOT void *calloc(size_t n, size_t size)
+{
+    size_t total;
+    if (__builtin_mul_overflow(n, size, &total) || hr_skip(total))
+        return hp_next.calloc(n, size);
+    return sampled_calloc(n, size);
+}
+
+HP_HOT void *realloc(void *block, size_t size)
 {
     bool skip = hr_skip(size);
     if (HR_LIKELY(skip) && !hr_maybe_sampled(block))

@@ -108,7 +108,8 @@ static HR_COLD void *find_late_delete(void **slot)
 
 /* ---- Exported ---------------------------------------------------------------------------------------------------- */
 
-/* Without any C++ runtime to be found there is nobody to throw bad_alloc: then memory comes from malloc. */
+/* What is seldom stands in functions of its own, so that the exported ones save no register. Without any C++ runtime to be
+ * found there is nobody to throw bad_alloc: then memory comes from malloc. */
 #define OPERATOR_NEW(name, parameters, arguments, otherwise)                                                           \
     static operator_new slot##name;                                                                                    \
     static HR_COLD void *sampled##name parameters                                                                      \
@@ -117,11 +118,16 @@ static HR_COLD void *find_late_delete(void **slot)
         hp_allocated(block, size, HR_CALLER);                                                                          \
         return block;                                                                                                  \
     }                                                                                                                  \
-    HP_EXPORT void *name parameters                                                                                    \
+    HP_EXPORT void *name parameters;                                                                                   \
+    static HR_COLD void *late##name parameters                                                                        \
     {                                                                                                                  \
-        operator_new *slot = &slot##name;                                                                              \
-        if (HR_UNLIKELY(!__atomic_load_n(&slot->ready, __ATOMIC_ACQUIRE)) && !find_late_new(slot))                     \
-            return otherwise;                                                                                          \
+        return find_late_new(&slot##name) ? name arguments : otherwise;                                                \
+    }                                                                                                                  \
+    HP_HOT void *name parameters                                                                                       \
+    {                                                                                                                  \
+        const operator_new *slot = &slot##name;                                                                        \
+        if (HR_UNLIKELY(!__atomic_load_n(&slot->ready, __ATOMIC_ACQUIRE)))                                             \
+            return late##name arguments;                                                                               \
         if (!slot->counted_here || hr_skip(size))                                                                      \
             return ((void *(*)parameters)slot->function)arguments;                                                     \
         return sampled##name arguments;                                                                                \
@@ -129,14 +135,21 @@ static HR_COLD void *find_late_delete(void **slot)
 
 #define OPERATOR_DELETE(name, parameters, arguments)                                                                   \
     static void *slot##name;                                                                                           \
-    HP_EXPORT void name parameters                                                                                     \
+    static HR_COLD void sampled##name parameters                                                                       \
     {                                                                                                                  \
         void *function = __atomic_load_n(&slot##name, __ATOMIC_RELAXED);                                               \
-        if (HR_UNLIKELY(!function) && !(function = find_late_delete(&slot##name)))                                     \
-            return hp_visible.free(block);                                                                             \
-        if (hr_maybe_sampled(block) && !hp_forget(block))                                                              \
-            return;                                                                                                    \
-        ((void (*)parameters)function)arguments;                                                                       \
+        if (!function && !(function = find_late_delete(&slot##name)))                                                  \
+            hp_visible.free(block);                                                                                    \
+        else if (hp_forget(block))                                                                                     \
+            ((void (*)parameters)function)arguments;                                                                   \
+    }                                                                                                                  \
+    HP_HOT void name parameters                                                                                        \
+    {                                                                                                                  \
+        void *function = __atomic_load_n(&slot##name, __ATOMIC_RELAXED);                                               \
+        if (HR_LIKELY(function && !hr_maybe_sampled(block)))                                                           \
+            ((void (*)parameters)function)arguments;                                                                   \
+        else                                                                                                           \
+            sampled##name arguments;                                                                                   \
     }
 
 typedef const void *nothrow;

@@ -33,14 +33,6 @@ bool hr_is_readable(const void *address)
     return readable;
 }
 
-bool hr_page_is_readable(uint64_t address, uint64_t *known_page)
-{
-    if (*known_page != address / HR_PAGE && !hr_is_readable((const void *)address))
-        return false;
-    *known_page = address / HR_PAGE;
-    return true;
-}
-
 /* ---- The thread's own stack -------------------------------------------------------------------------------------- */
 
 static bool contains(hr_stack_range range, uintptr_t address) { return address >= range.low && address < range.high; }

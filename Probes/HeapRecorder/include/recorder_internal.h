@@ -10,8 +10,6 @@
 #define HR_MODULES 512u
 #define HR_NAMES UINT64_C(65536) /* bytes */
 
-#define HR_PAGE ((uintptr_t)4096)
-
 /* The table of samples consists of buckets, and these of slots (samples.c). */
 #define HR_BUCKET 32u
 #define HR_REGIONS 4u

@@ -4,6 +4,8 @@
 
 #include "heap_recorder.h"
 
+#define HR_PAGE ((uintptr_t)4096)
+
 /* What is known to be there, for this sample. */
 typedef struct hr_stack_range {
     uint64_t low, high;
@@ -33,6 +35,12 @@ bool hr_stack_owns(uintptr_t address);
 bool hr_is_readable(const void *address);
 /* The same, asked once for the neighbours of an address. `known_page` begins as the number of a page that is never asked
  * for. */
-bool hr_page_is_readable(uint64_t address, uint64_t *known_page);
+static inline bool hr_page_is_readable(uint64_t address, uint64_t *known_page)
+{
+    if (__builtin_expect(*known_page != address / HR_PAGE, 0) && !hr_is_readable((const void *)address))
+        return false;
+    *known_page = address / HR_PAGE;
+    return true;
+}
 
 #endif

@@ -28,6 +28,13 @@ foreign = {name for name in exported if name not in C_FAMILY and not CXX_FAMILY.
 check(not foreign, f"exports the allocator family only; beyond it: {', '.join(sorted(foreign)) or 'nothing'}")
 check(C_FAMILY <= exported, f"exports the whole family of C; missing: {', '.join(sorted(C_FAMILY - exported)) or 'nothing'}")
 
+sizes = run("nm", "--dynamic", "--print-size", PROBE).stdout
+lines = set()
+for function in ("malloc", "free"):
+    start, size = (int(number, 16) for number in re.search(rf"^(\w+) (\w+) T {function}$", sizes, re.MULTILINE).groups())
+    lines |= {start // 64, (start + size - 1) // 64}
+check(len(lines) == 1, f"malloc and free share one cache line; lines: {len(lines)}")
+
 undefined = run("nm", "--dynamic", "--undefined-only", PROBE).stdout
 check(not re.search(r"\b(_Unwind_|swift_|_Z)", undefined), "calls neither an unwinder nor a language runtime directly")
 finish()
