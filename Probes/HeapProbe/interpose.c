@@ -71,17 +71,18 @@ static HR_COLD void *sampled_realloc(void *block, size_t size, bool skip)
 
 /* ---- Exported ---------------------------------------------------------------------------------------------------- */
 
-/* malloc and free share one cache line, and to this end a section of their own. */
-#define PAIR __attribute__((section(".text.pair")))
+/* malloc and free share one cache line, of which they take 63 bytes: malloc comes first, and nothing else may be in this
+ * section. */
+#define SHARED_LINE __attribute__((section(".text.malloc_and_free")))
 
-HP_HOT PAIR void *malloc(size_t size)
+HP_EXPORT SHARED_LINE HP_OWN_LINE void *malloc(size_t size)
 {
     if (hr_skip(size))
         return hp_next.malloc(size);
     return sampled_malloc(size);
 }
 
-HP_EXPORT PAIR void free(void *block)
+HP_EXPORT SHARED_LINE void free(void *block)
 {
     if (HR_LIKELY(!hr_maybe_sampled(block))) /* in this order no jump is taken on the way */
         hp_next.free(block);
@@ -89,7 +90,7 @@ HP_EXPORT PAIR void free(void *block)
         sampled_free(block);
 }
 
-HP_HOT void *calloc(size_t n, size_t size)
+HP_EXPORT HP_OWN_LINE void *calloc(size_t n, size_t size)
 {
     size_t total;
     if (__builtin_mul_overflow(n, size, &total) || hr_skip(total))
@@ -97,7 +98,7 @@ HP_HOT void *calloc(size_t n, size_t size)
     return sampled_calloc(n, size);
 }
 
-HP_HOT void *realloc(void *block, size_t size)
+HP_EXPORT HP_OWN_LINE void *realloc(void *block, size_t size)
 {
     bool skip = hr_skip(size);
     if (HR_LIKELY(skip) && !hr_maybe_sampled(block))

@@ -50,7 +50,7 @@ void *hp_leave_early(void *block, size_t size);
 bool hp_forget(void *block);
 
 #define HP_EXPORT __attribute__((visibility("default")))
-/* A busy program has none of its instruction cache to spare: each begins a line of it. */
-#define HP_HOT HP_EXPORT __attribute__((aligned(64)))
+/* Begins a cache line, so that it takes one and not two: a busy program has none to spare. */
+#define HP_OWN_LINE __attribute__((aligned(64)))
 
 #endif

@@ -106,10 +106,21 @@ static HR_COLD void *find_late_delete(void **slot)
     return __atomic_load_n(slot, __ATOMIC_RELAXED);
 }
 
+/* There is no memory, and no runtime to say so, unless a library brought one of its own: then its operator throws. */
+static HR_COLD void *throwing(const char *name, size_t size, size_t alignment)
+{
+    void *(*function)(size_t, size_t) = NULL;
+    if (hr_loader_try_enter()) {
+        function = (void *(*)(size_t, size_t))hp_definition(name);
+        hr_loader_leave();
+    }
+    return function ? function(size, alignment) : NULL;
+}
+
 /* ---- Exported ---------------------------------------------------------------------------------------------------- */
 
-/* What is seldom stands in functions of its own, so that the exported ones save no register. Without any C++ runtime to be
- * found there is nobody to throw bad_alloc: then memory comes from malloc. */
+/* The exported ones hold the hot path only, so that they save no register: `late…` looks the function up, and what it finds
+ * is libstdc++'s, which malloc counts, or else memory comes from malloc; `sampled…` and `slow…` go to the recorder. */
 #define OPERATOR_NEW(name, parameters, arguments, otherwise)                                                           \
     static operator_new slot##name;                                                                                    \
     static HR_COLD void *sampled##name parameters                                                                      \
@@ -118,12 +129,11 @@ static HR_COLD void *find_late_delete(void **slot)
         hp_allocated(block, size, HR_CALLER);                                                                          \
         return block;                                                                                                  \
     }                                                                                                                  \
-    HP_EXPORT void *name parameters;                                                                                   \
     static HR_COLD void *late##name parameters                                                                        \
     {                                                                                                                  \
-        return find_late_new(&slot##name) ? name arguments : otherwise;                                                \
+        return find_late_new(&slot##name) ? ((void *(*)parameters)slot##name.function)arguments : otherwise;           \
     }                                                                                                                  \
-    HP_HOT void *name parameters                                                                                       \
+    HP_EXPORT HP_OWN_LINE void *name parameters                                                                        \
     {                                                                                                                  \
         const operator_new *slot = &slot##name;                                                                        \
         if (HR_UNLIKELY(!__atomic_load_n(&slot->ready, __ATOMIC_ACQUIRE)))                                             \
@@ -135,7 +145,7 @@ static HR_COLD void *find_late_delete(void **slot)
 
 #define OPERATOR_DELETE(name, parameters, arguments)                                                                   \
     static void *slot##name;                                                                                           \
-    static HR_COLD void sampled##name parameters                                                                       \
+    static HR_COLD void slow##name parameters                                                                          \
     {                                                                                                                  \
         void *function = __atomic_load_n(&slot##name, __ATOMIC_RELAXED);                                               \
         if (!function && !(function = find_late_delete(&slot##name)))                                                  \
@@ -143,23 +153,25 @@ static HR_COLD void *find_late_delete(void **slot)
         else if (hp_forget(block))                                                                                     \
             ((void (*)parameters)function)arguments;                                                                   \
     }                                                                                                                  \
-    HP_HOT void name parameters                                                                                        \
+    HP_EXPORT HP_OWN_LINE void name parameters                                                                         \
     {                                                                                                                  \
         void *function = __atomic_load_n(&slot##name, __ATOMIC_RELAXED);                                               \
         if (HR_LIKELY(function && !hr_maybe_sampled(block)))                                                           \
             ((void (*)parameters)function)arguments;                                                                   \
         else                                                                                                           \
-            sampled##name arguments;                                                                                   \
+            slow##name arguments;                                                                                      \
     }
 
 typedef const void *nothrow;
 
-OPERATOR_NEW(_Znwm, (size_t size), (size), hp_visible.malloc(size))
-OPERATOR_NEW(_Znam, (size_t size), (size), hp_visible.malloc(size))
+OPERATOR_NEW(_Znwm, (size_t size), (size), hp_visible.malloc(size) ?: throwing("_Znwm", size, 0))
+OPERATOR_NEW(_Znam, (size_t size), (size), hp_visible.malloc(size) ?: throwing("_Znam", size, 0))
 OPERATOR_NEW(_ZnwmRKSt9nothrow_t, (size_t size, nothrow t), (size, t), hp_visible.malloc(size))
 OPERATOR_NEW(_ZnamRKSt9nothrow_t, (size_t size, nothrow t), (size, t), hp_visible.malloc(size))
-OPERATOR_NEW(_ZnwmSt11align_val_t, (size_t size, size_t a), (size, a), hp_visible.memalign(a, size))
-OPERATOR_NEW(_ZnamSt11align_val_t, (size_t size, size_t a), (size, a), hp_visible.memalign(a, size))
+OPERATOR_NEW(_ZnwmSt11align_val_t, (size_t size, size_t a), (size, a),
+             hp_visible.memalign(a, size) ?: throwing("_ZnwmSt11align_val_t", size, a))
+OPERATOR_NEW(_ZnamSt11align_val_t, (size_t size, size_t a), (size, a),
+             hp_visible.memalign(a, size) ?: throwing("_ZnamSt11align_val_t", size, a))
 OPERATOR_NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, (size_t size, size_t a, nothrow t), (size, a, t),
              hp_visible.memalign(a, size))
 OPERATOR_NEW(_ZnamSt11align_val_tRKSt9nothrow_t, (size_t size, size_t a, nothrow t), (size, a, t),

@@ -55,7 +55,8 @@ typedef struct question {
     bool has_table; /* there is a table, and `ip` is in it */
 } question;
 
-/* A file's segments may leave holes, also in the midst of its tables. */
+/* A file's segments may leave holes, also in the midst of its tables. Page 0 is what `known_pages` begins with, and never
+ * readable. */
 static bool can_read(question *asked, uint64_t address)
 {
     return address >= HR_PAGE && hr_page_is_readable(address, &asked->known_pages[address / HR_PAGE % KNOWN_PAGES]);
@@ -89,34 +90,10 @@ static int access_memory(unw_addr_space_t space, unw_word_t address, unw_word_t 
     /* Else the unwind tables or the code of the loaded file. */
     if (address < asked->object.start || address > asked->object.end - sizeof *value)
         return -UNW_EINVAL;
-    bool is_across = address % HR_PAGE > HR_PAGE - sizeof *value;
-    if (!can_read(asked, address) || (is_across && !can_read(asked, address + sizeof *value - 1)))
+    if (!can_read(asked, address) || !can_read(asked, address + sizeof *value - 1))
         return -UNW_EINVAL;
     memcpy(value, (const void *)address, sizeof *value);
     return 0;
-}
-
-typedef struct table_entry {
-    int32_t start, fde; /* relative to the header */
-} table_entry;
-
-/* The last one that begins at or before `ip`; NULL if none. libunwind's own search asks four times for each number. */
-static const table_entry *find_entry(question *asked, const table_entry *table, uint32_t count, int64_t ip)
-{
-    const table_entry *found = NULL;
-    while (count > 0) {
-        const table_entry *middle = table + count / 2;
-        if (!can_read(asked, (uint64_t)(uintptr_t)&middle->start))
-            return NULL;
-        if (middle->start <= ip) {
-            found = middle;
-            table = middle + 1;
-            count -= count / 2 + 1;
-        } else {
-            count /= 2;
-        }
-    }
-    return found;
 }
 
 /* The binary search table of .eh_frame_hdr (Linux Standard Base 5.0, "Exception Frames"), in the encodings that every
@@ -126,28 +103,22 @@ static int find_procedure(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t
     question *asked = context;
     const uint8_t *header = asked->object.eh_frame_header;
     enum { PCREL_SDATA4 = 0x1b, UDATA4 = 0x03, DATAREL_SDATA4 = 0x3b };
-    uint64_t at = (uint64_t)(uintptr_t)header, table = at + 12;
-    if (at % sizeof(int32_t) != 0 || at < asked->object.start || table > asked->object.end || !can_read(asked, at)
-        || !can_read(asked, at + 8) || header[0] != 1 || header[1] != PCREL_SDATA4 || header[2] != UDATA4
-        || header[3] != DATAREL_SDATA4)
+    if (!header || !can_read(asked, (uint64_t)(uintptr_t)header) || header[0] != 1 || header[1] != PCREL_SDATA4
+        || header[2] != UDATA4 || header[3] != DATAREL_SDATA4)
         return -UNW_ENOINFO;
-    uint32_t count, most = (uint32_t)((asked->object.end - table) / sizeof(table_entry));
+    uint32_t count;
     memcpy(&count, header + 8, sizeof count);
-    const table_entry *entry
-        = find_entry(asked, (const table_entry *)table, count < most ? count : most, (int64_t)(ip - at));
-    if (!entry)
-        return -UNW_ENOINFO;
-    unw_dyn_info_t found = {
+    unw_dyn_info_t table = {
         .start_ip = asked->object.start,
         .end_ip = asked->object.end,
         .format = UNW_INFO_FORMAT_REMOTE_TABLE,
         .u.rti = {
-            .segbase = at,
-            .table_len = sizeof *entry / sizeof(unw_word_t),
-            .table_data = (unw_word_t)(uintptr_t)entry,
+            .segbase = (unw_word_t)(uintptr_t)header,
+            .table_len = count * 8u / sizeof(unw_word_t),
+            .table_data = (unw_word_t)(uintptr_t)(header + 12),
         },
     };
-    int status = unw.search_unwind_table(space, ip, &found, info, wants_table, context);
+    int status = unw.search_unwind_table(space, ip, &table, info, wants_table, context);
     asked->has_table |= status >= 0;
     return status;
 }
@@ -209,8 +180,7 @@ bool hr_rule_learning_load(void)
     };
     /* By its place where that is a usual one: a search would begin in the probe's own folder, where somebody else may have
      * put another library of this name. Privately: libunwind.so.8, which it needs, exports _Unwind_RaiseException and
-     * backtrace, which must not replace
-     * libgcc's and libc's in the program (bytehound issue 17, memray issue 863). */
+     * backtrace, which must not replace libgcc's and libc's in the program (bytehound issue 17, memray issue 863). */
     static const char *const places[] = {
         "/usr/lib/x86_64-linux-gnu/libunwind-x86_64.so.8", "/lib/x86_64-linux-gnu/libunwind-x86_64.so.8",
         "/usr/lib64/libunwind-x86_64.so.8", "/usr/lib/libunwind-x86_64.so.8", "libunwind-x86_64.so.8",
@@ -302,18 +272,18 @@ static bool read_rule(unw_cursor_t *cursor, hr_rule *rule)
 }
 
 /* mov $15, %rax; syscall: what a signal handler returns to (signal(7), glibc's __restore_rt). */
-static bool is_signal_return(question *asked)
+static bool is_signal_return(question *asked, uint64_t ip)
 {
     static const uint8_t code[9] = {0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05};
-    return can_read(asked, asked->ip) && can_read(asked, asked->ip + sizeof code - 1)
-        && memcmp((const void *)asked->ip, code, sizeof code) == 0;
+    return can_read(asked, ip) && can_read(asked, ip + sizeof code - 1)
+        && memcmp((const void *)ip, code, sizeof code) == 0;
 }
 
-static hr_rule learn(question *asked)
+static hr_rule answer(question *asked)
 {
     unw_cursor_t cursor;
     hr_rule rule = {.kind = HR_RULE_UNKNOWN};
-    if (!hr_code_object_at(asked->ip, &asked->object) || unw.init_remote(&cursor, tagged_space, asked) < 0)
+    if (unw.init_remote(&cursor, tagged_space, asked) < 0)
         return guess();
     /* Without a table libunwind tries its own guess, which tags do not suit. */
     int status = unw.step(&cursor);
@@ -324,12 +294,14 @@ static hr_rule learn(question *asked)
 
 hr_rule hr_rule_learn(uint64_t ip, bool exact)
 {
-    question asked = {.ip = ip};
-    if (is_signal_return(&asked))
+    /* A call may be the last instruction of a function: what is looked up is the call. */
+    question asked = {.ip = exact ? ip : ip - 1};
+    /* Nothing is read of code that was made while the program runs: another thread may take it away. */
+    if (!hr_code_object_at(asked.ip, &asked.object))
+        return guess();
+    if (is_signal_return(&asked, ip))
         return (hr_rule){.kind = HR_RULE_SIGNAL};
     if (ip == coroutine_end)
         return (hr_rule){.kind = HR_RULE_END};
-    /* A call may be the last instruction of a function: what is looked up is the call. */
-    asked.ip -= !exact;
-    return learn(&asked);
+    return answer(&asked);
 }

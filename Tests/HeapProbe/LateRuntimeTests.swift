@@ -115,8 +115,9 @@ import Testing
         #expect(try probed.run().output == "fine\n")
     }
 
-    /// Once libstdc++ is there its operators are called, which throw where there is no memory.
-    @Test func theRuntimeThatComesLateThrows() throws {
+    /// Once a runtime is there its operators are called, at the latest where there is no memory, and throw.
+    @Test(arguments: [["-static-libstdc++"], []])
+    func theRuntimeThatComesLateThrows(flags: [String]) throws {
         let throwing = """
             #include <new>
             char *volatile keep;
@@ -129,7 +130,7 @@ import Testing
         let probed = try program(
             """
             if (((int (*)(void))dlsym(open_one("./libthrows.so", RTLD_NOW), "throws"))() != 1) return 4;
-            """, libraries: [("libthrows", throwing, [])])
+            """, libraries: [("libthrows", throwing, flags)])
         #expect(try probed.run().output == "fine\n")
     }
 }

@@ -19,6 +19,7 @@
 #define HR_COLD __attribute__((noinline))
 /* In this library for certain: it is found without an instruction that loads its address first. */
 #define HR_OWN __attribute__((visibility("hidden")))
+#define HR_PAGE ((uintptr_t)4096) /* of x86-64 */
 
 /* ---- Set-up ---------------------------------------------------------------------------------------------------- */
 
@@ -73,7 +74,7 @@ const char *hr_ledger_path(void);
 /* ---- Hot path -------------------------------------------------------------------------------------------------- */
 
 typedef struct hr_thread {
-    uint64_t remaining; /* bytes until the next sample, or look at the time; 0 in a new thread, which sends it to the slow path once */
+    uint64_t remaining; /* bytes until the next sample, or look at the time; 0 in a new thread: it takes the slow path once */
     uint64_t beyond;    /* what the gap has beyond them, where it is a long one */
     uint64_t interval;  /* with which the gap was drawn: what the next sample weighs depends on it */
     uint64_t random;    /* state of its generator, 0 = not seeded */
@@ -97,11 +98,11 @@ static inline bool hr_skip(size_t size)
     return false;
 }
 
-/* Filter over the addresses of live samples; a cell is 0 where there is none. Hardly a hash: about 1 KiB of neighbours share
- * a cell, and 64 KiB a cache line; what the factor has beyond 64 keeps the arenas of glibc apart, which begin at multiples
- * of 64 MiB. It is a multiplication by less than 128 because that takes the fewest bytes of code. */
+/* Filter over the addresses of live samples; a cell is 0 where there is none. By address, hardly a hash: some 640
+ * neighbouring bytes share a cell, and 40 KiB a cache line. Arenas of glibc begin at multiples of 64 MiB: what the factor is
+ * beyond 64, 39, spreads them over the cells (by the golden section). A factor below 128 is one byte of the instruction. */
 #define HR_FILTER_BITS 16
-#define HR_FILTER_FACTOR 67u
+#define HR_FILTER_FACTOR 103u
 extern HR_OWN uint8_t hr_filter[1u << HR_FILTER_BITS] __attribute__((aligned(64)));
 
 static inline size_t hr_filter_slot(const void *block)

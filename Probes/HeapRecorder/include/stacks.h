@@ -4,8 +4,6 @@
 
 #include "heap_recorder.h"
 
-#define HR_PAGE ((uintptr_t)4096)
-
 /* What is known to be there, for this sample. */
 typedef struct hr_stack_range {
     uint64_t low, high;
@@ -21,7 +19,7 @@ static inline bool hr_stack_word(uint64_t address, uint64_t *value)
     /* Written so that no address wraps around: rbp may hold anything. */
     bool known = address >= hr_stack_known.low && address < hr_stack_known.high
         && hr_stack_known.high - address >= sizeof *value;
-    if ((address & 7) || (__builtin_expect(!known, 0) && !hr_stack_widen(address)))
+    if ((address & 7) || (HR_UNLIKELY(!known) && !hr_stack_widen(address)))
         return false;
     *value = *(const uint64_t *)address;
     return true;
@@ -37,7 +35,7 @@ bool hr_is_readable(const void *address);
  * for. */
 static inline bool hr_page_is_readable(uint64_t address, uint64_t *known_page)
 {
-    if (__builtin_expect(*known_page != address / HR_PAGE, 0) && !hr_is_readable((const void *)address))
+    if (HR_UNLIKELY(*known_page != address / HR_PAGE) && !hr_is_readable((const void *)address))
         return false;
     *known_page = address / HR_PAGE;
     return true;

@@ -1,5 +1,6 @@
 #!/usr/bin/env -S python3 -B
 """What the probe drags into a process: libc and the loader, nothing else. What it exports: the allocator's functions.
+And that malloc and free share one cache line.
 
     Tests/EndToEnd/checks/probe-hygiene.py
 """
@@ -21,18 +22,16 @@ paths = set(re.findall(r"\((?:RPATH|RUNPATH)\).*\[(.+)\]", dynamic))
 check(not paths, f"looks for libraries in no folder of its own; run path: {', '.join(paths) or 'none'}")
 check("(TEXTREL)" not in dynamic, "has no text relocations")
 
-symbols = run("nm", "--dynamic", "--defined-only", PROBE).stdout.split("\n")
+symbols = run("nm", "--dynamic", "--defined-only", "--print-size", PROBE).stdout
 # Type A: names of symbol versions.
-exported = {line.split()[-1].split("@")[0] for line in symbols if line and line.split()[-2] != "A"}
+exported = {line.split()[-1].split("@")[0] for line in symbols.splitlines() if line and line.split()[-2] != "A"}
 foreign = {name for name in exported if name not in C_FAMILY and not CXX_FAMILY.match(name)}
 check(not foreign, f"exports the allocator family only; beyond it: {', '.join(sorted(foreign)) or 'nothing'}")
 check(C_FAMILY <= exported, f"exports the whole family of C; missing: {', '.join(sorted(C_FAMILY - exported)) or 'nothing'}")
 
-sizes = run("nm", "--dynamic", "--print-size", PROBE).stdout
-lines = set()
-for function in ("malloc", "free"):
-    start, size = (int(number, 16) for number in re.search(rf"^(\w+) (\w+) T {function}$", sizes, re.MULTILINE).groups())
-    lines |= {start // 64, (start + size - 1) // 64}
+pair = re.findall(r"^(\w+) (\w+) T (?:malloc|free)$", symbols, re.MULTILINE)
+ranges = [(int(start, 16), int(size, 16)) for start, size in pair]
+lines = {address // 64 for start, size in ranges for address in (start, start + size - 1)}
 check(len(lines) == 1, f"malloc and free share one cache line; lines: {len(lines)}")
 
 undefined = run("nm", "--dynamic", "--undefined-only", PROBE).stdout
