@@ -2,8 +2,10 @@
 #define _GNU_SOURCE
 #include "recorder_internal.h"
 
+#include <limits.h>
 #include <link.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define KEPT_FREE 64u /* of the table, for files that were never here: others take up their last stay */
@@ -106,14 +108,31 @@ static void close_overlapped(const hl_module *module)
     }
 }
 
+/* The loader keeps a library's name as it was asked for: "./plugin.so" would mean nothing to who reads the ledger. */
+static const char *in_working_folder(const char *name, char path[static PATH_MAX])
+{
+    while (strncmp(name, "./", 2) == 0)
+        name += 2;
+    long length = syscall(SYS_getcwd, path, PATH_MAX); /* libc's may allocate */
+    size_t rest = strlen(name) + 1;
+    if (length < 2 || path[0] != '/' || (size_t)length + rest > PATH_MAX)
+        return name;
+    path[length - 1] = '/';
+    memcpy(path + length, name, rest);
+    return access(path, F_OK) == 0 ? path : name;
+}
+
 static const char *name_of(const struct dl_phdr_info *info)
 {
-    static char executable[4096]; /* one thread at a time */
-    if (info->dlpi_name && info->dlpi_name[0])
-        return info->dlpi_name;
-    ssize_t length = readlink("/proc/self/exe", executable, sizeof executable - 1); /* the program itself */
-    executable[length > 0 ? length : 0] = 0;
-    return executable;
+    static char path[PATH_MAX]; /* one thread at a time */
+    const char *name = info->dlpi_name;
+    if (name && name[0] != '/' && strchr(name, '/'))
+        return in_working_folder(name, path);
+    if (name && name[0])
+        return name;
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1); /* the program itself */
+    path[length > 0 ? length : 0] = 0;
+    return path;
 }
 
 static int add_module(struct dl_phdr_info *info, size_t size, void *context)

@@ -38,7 +38,7 @@ public enum ProbeControl {
             sampling.slowPathCount > 0 ? sampling.slowPathSeconds / Double(sampling.slowPathCount) * 1e6 : 0
         let cost = "\((mean * 100).rounded() / 100) µs each"
         return """
-            \(sampling.isPaused ? "paused" : "recording")  \(interval), at the widest \
+            \(sampling.isPaused ? "paused" : "recording")  \(interval); the widest so far was \
             \(ByteSize.text(Double(sampling.widestInterval)))
             taken      \(sampling.samplesTaken) samples, \(cost); \(sampling.samplesPaused) left out while paused
             ledger     \(path)

@@ -86,7 +86,7 @@ struct RootFinder<Source: MemorySource> {
 
     private mutating func globals(of image: RemoteImage) {
         var names: [Variable]?
-        for data in image.data {
+        for data in image.variables {
             scan.look(in: data, &collections)
             let found = scan.targets(in: data).filter { word in
                 !inventory.bookkeeping.contains { $0.contains(word.address) }
@@ -206,6 +206,14 @@ extension RemoteImage {
     fileprivate var data: [Range<UInt64>] {
         segments.filter { $0.type == 1 && $0.isWritable && $0.start < 1 << 47 && $0.size < 1 << 40 }
             .map { $0.start..<$0.start + $0.size }
+    }
+
+    /// Without those that nobody writes after the loader: numbers there look like addresses of a program that is not
+    /// position-independent (the C locale has 99991231).
+    fileprivate var variables: [Range<UInt64>] {
+        let constants = segments.filter { $0.type == 0x6474_e552 && $0.start < 1 << 47 && $0.size < 1 << 40 }  // RELRO
+            .map { $0.start..<$0.start + $0.size }
+        return data.flatMap { $0.gaps(between: constants) }
     }
 }
 

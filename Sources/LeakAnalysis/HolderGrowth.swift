@@ -19,10 +19,12 @@ extension HeldGrowth {
         guard let count, let countBefore else { return nil }
         return (Double(count) - Double(countBefore)) / seconds
     }
-    /// What each entry that came retains; nil where none did.
+    /// What each entry that came retains; nil where none did, and where it would be more than ten times what all of them
+    /// retain on average: then those that were there grew.
     public var bytesPerEntry: Double? {
-        guard let entriesPerSecond, entriesPerSecond > 0, bytesPerSecond > 0 else { return nil }
-        return bytesPerSecond / entriesPerSecond
+        guard let entriesPerSecond, entriesPerSecond > 0, bytesPerSecond > 0, let count else { return nil }
+        let bytes = bytesPerSecond / entriesPerSecond
+        return bytes * Double(count) <= 10 * Double(retainedBytes) ? bytes : nil
     }
 
     /// `1.2 MiB/s, 8,123 entries a second of 155 B`

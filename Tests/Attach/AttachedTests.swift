@@ -144,7 +144,7 @@ import Testing
         #expect(try doctor().contains("the probe records this process in \(program.folder.file("ledgers"))"))
         #expect(try run(Products.heaptide, ["probe", "\(program.pid)"]).output.contains("recording"))
         let ordered = try run(Products.heaptide, ["probe", "\(program.pid)", "--interval", "64KiB"]).output
-        #expect(ordered.contains("every allocation,"), "\(ordered)")
+        #expect(ordered.contains("every allocation;"), "\(ordered)")
         #expect(ordered.contains("ordered    one in 64 KiB at the finest, from its next sample on\n"), "\(ordered)")
         let ledgers = ["--ledgers", program.folder.file("ledgers")]
         #expect(try program.detach().status == 0)

@@ -113,7 +113,8 @@ import Testing
             #expect(samples.count == count)
             for sample in samples {
                 let module = profile.sites[Int(sample.site)].stack.first?.module
-                #expect(module.map { profile.modules[Int($0)].path.contains(name) } == true, "\(name)")
+                let path = module.map { profile.modules[Int($0)].path } ?? ""
+                #expect(path.hasPrefix("/") && path.hasSuffix("/\(name).so"), "\(path)")
             }
         }
     }

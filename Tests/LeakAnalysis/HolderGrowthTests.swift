@@ -31,6 +31,13 @@ import Testing
         #expect(found[1].entriesPerSecond == -1 && found[1].bytesPerEntry == nil)
     }
 
+    /// One entry came to 5000, each of which grew.
+    @Test func growthOfOldEntriesIsNotSaidOfNewOnes() throws {
+        let found = growth([root("store", 50_000, 4999)], [root("store", 100_000, 5000)])
+        #expect(try #require(found.first).bytesPerSecond == 5000)
+        #expect(found.first?.bytesPerEntry == nil)
+    }
+
     @Test func onlyWhatIsTheSameIsCompared() {
         let list = [root("mine", 1000, 1, thread: 7), root("mine", 1000, 1, thread: 8), root("", 1000, 1)]
         let found = growth(
