@@ -119,7 +119,7 @@ static const char *in_working_folder(const char *name, char path[static PATH_MAX
         return name;
     path[length - 1] = '/';
     memcpy(path + length, name, rest);
-    return access(path, F_OK) == 0 ? path : name;
+    return path;
 }
 
 static const char *name_of(const struct dl_phdr_info *info)
