@@ -129,7 +129,7 @@ static HR_COLD void *throwing(const char *name, size_t size, size_t alignment)
         hp_allocated(block, size, HR_CALLER);                                                                          \
         return block;                                                                                                  \
     }                                                                                                                  \
-    static HR_COLD void *late##name parameters                                                                        \
+    static HR_COLD void *late##name parameters                                                                         \
     {                                                                                                                  \
         return find_late_new(&slot##name) ? ((void *(*)parameters)slot##name.function)arguments : otherwise;           \
     }                                                                                                                  \

@@ -203,17 +203,18 @@ struct RootFinder<Source: MemorySource> {
 
 extension RemoteImage {
     /// Where its variables are.
-    fileprivate var data: [Range<UInt64>] {
-        segments.filter { $0.type == 1 && $0.isWritable && $0.start < 1 << 47 && $0.size < 1 << 40 }
-            .map { $0.start..<$0.start + $0.size }
-    }
+    fileprivate var data: [Range<UInt64>] { ranges { $0.type == 1 && $0.isWritable } }
 
     /// Without those that nobody writes after the loader: numbers there look like addresses of a program that is not
     /// position-independent (the C locale has 99991231).
     fileprivate var variables: [Range<UInt64>] {
-        let constants = segments.filter { $0.type == 0x6474_e552 && $0.start < 1 << 47 && $0.size < 1 << 40 }  // RELRO
-            .map { $0.start..<$0.start + $0.size }
+        let constants = ranges { $0.type == 0x6474_e552 }  // PT_GNU_RELRO
         return data.flatMap { $0.gaps(between: constants) }
+    }
+
+    private func ranges(_ isWanted: (Segment) -> Bool) -> [Range<UInt64>] {
+        segments.filter { isWanted($0) && $0.start < 1 << 47 && $0.size < 1 << 40 }
+            .map { $0.start..<$0.start + $0.size }
     }
 }
 
