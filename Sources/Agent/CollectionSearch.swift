@@ -7,6 +7,8 @@ import LeakAnalysis
 struct FoundCollection: Codable {
     var title: String
     var kind: String
+    /// Type of the object that it is a part of.
+    var owner: String?
     /// Entries that each one stands for that is counted at one of the addresses: large ones grow more than small ones.
     var scale: Double
     /// Of a vector.
@@ -42,7 +44,7 @@ public struct CollectionSearch: Codable {
         let survey = try search.heap.survey()
         let found = survey.collections.filter { $0.sampledCount > 0 }.prefix(most).map { collection in
             FoundCollection(
-                title: survey.title(of: collection), kind: collection.container.kind,
+                title: survey.title(of: collection), kind: collection.container.kind, owner: collection.owner,
                 scale: Double(collection.container.count) / Double(max(1, collection.sampledCount)),
                 elementSize: collection.elementSize, type: collection.type,
                 addresses: collection.addresses, isSample: collection.addresses.count > 1,

@@ -7,21 +7,17 @@ struct CollectionWatch {
     private var found: [FoundCollection]
     let pid: Int32
     private var next = 0.0
-    /// Of samples, for the next reading, by title.
-    private var corrections: [String: Double] = [:]
+    /// What was found, for the next reading.
+    private var drawn: [CollectionReading]?
     private static let period = 5.0
 
     /// In place of `old`, whose samples are counted once more: what they are off by is known now.
     init(_ found: [FoundCollection], of pid: Int32, after old: CollectionWatch?) {
         self.found = found
         self.pid = pid
-        guard var old, old.pid == pid, var counter = CollectionCounter(pid) else { return }
-        let before = Dictionary(old.counts(&counter).map { ($0.title, $0.count) }) { first, _ in first }
-        for reading in counts(&counter) where reading.address == 0 {
-            corrections[reading.title] = before[reading.title].map {
-                $0 > 0 && reading.count > 0 ? reading.count / $0 : 1
-            }
-        }
+        guard var counter = CollectionCounter(pid) else { return }
+        var old = old?.pid == pid ? old : nil
+        drawn = counts(&counter).corrected(after: old?.counts(&counter) ?? [])
     }
 
     /// Nil where it is not time yet. What can no longer be counted is left out; of a sample for good, with its entries:
@@ -29,13 +25,13 @@ struct CollectionWatch {
     mutating func readings(_ now: Double) -> [CollectionReading]? {
         guard now >= next else { return nil }
         next = now + Self.period
+        if let drawn = drawn.take() { return drawn }
         guard var counter = CollectionCounter(pid) else { return [] }
-        defer { corrections = [:] }
         return counts(&counter)
     }
 
     private mutating func counts(_ counter: inout CollectionCounter) -> [CollectionReading] {
-        found.indices.compactMap { index in
+        let counted: [CollectionReading] = found.indices.compactMap { index in
             let collection = found[index]
             func count(_ address: UInt64) -> UInt64? {
                 counter.count(
@@ -49,10 +45,10 @@ struct CollectionWatch {
             }
             guard let first = collection.addresses.first, !entries.isEmpty else { return nil }
             return CollectionReading(
-                title: collection.title, kind: collection.kind, address: collection.isSample ? 0 : first,
-                bytesPerEntry: collection.bytesPerEntry,
-                count: entries.reduce(0) { $0 + Double($1) } * collection.scale,
-                correction: collection.isSample ? corrections[collection.title] ?? 1 : 1)
+                title: collection.title, kind: collection.kind, owner: collection.owner,
+                address: collection.isSample ? 0 : first, bytesPerEntry: collection.bytesPerEntry,
+                count: entries.reduce(0) { $0 + Double($1) } * collection.scale)
         }
+        return counted.merged
     }
 }

@@ -1,30 +1,5 @@
 import TimeSeries
 
-/// The count of one collection, at one moment.
-public struct CollectionReading: Sendable, Hashable {
-    /// Where it is: the variable that holds it, the type of the object that it is a part of.
-    public var title: String
-    public var kind: String
-    /// In the process; tells two of one title apart. 0 for several that are counted as one.
-    public var address: UInt64
-    /// What it retained for each entry when it was found.
-    public var bytesPerEntry: Double
-    public var count: Double
-    /// Of a sample that another one has just taken the place of: `count`, to what the last one counts now.
-    public var correction: Double
-
-    public init(
-        title: String, kind: String, address: UInt64, bytesPerEntry: Double, count: Double, correction: Double = 1
-    ) {
-        self.title = title
-        self.kind = kind
-        self.address = address
-        self.bytesPerEntry = bytesPerEntry
-        self.count = count
-        self.correction = correction
-    }
-}
-
 /// A collection that rises all the time.
 public struct RisingCount: Sendable, Equatable {
     public var reading: CollectionReading
@@ -34,11 +9,6 @@ public struct RisingCount: Sendable, Equatable {
 
 /// The counts of a service's large collections over any length of time: 1 KiB each.
 struct CollectionTrends: Sendable {
-    private struct Key: Hashable {
-        var title: String
-        var address: UInt64
-    }
-
     private struct Trend {
         var reading: CollectionReading
         var counts = TroughSeries(capacity: 64)
@@ -48,7 +18,7 @@ struct CollectionTrends: Sendable {
         var risenSince: Double?
     }
 
-    private var trends: [Key: Trend] = [:]
+    private var trends: [CollectionReading.Identity: Trend] = [:]
     private var first: Double?
     /// Caches fill for a while.
     private static let leastTime = 120.0
@@ -57,17 +27,16 @@ struct CollectionTrends: Sendable {
     /// Forgets what is not among `readings`.
     mutating func add(_ readings: [CollectionReading], _ now: Double) {
         first = first ?? now
-        var next: [Key: Trend] = [:]
+        var next: [CollectionReading.Identity: Trend] = [:]
         for reading in readings where reading.count.isFinite {
-            let key = Key(title: reading.title, address: reading.address)
-            var trend = trends[key] ?? Trend(reading: reading, drawn: now)
+            var trend = trends[reading.identity] ?? Trend(reading: reading, drawn: now)
             if reading.correction != 1 {
                 trend.counts.correct(since: trend.drawn, until: now, by: reading.correction)
                 trend.drawn = now
             }
             trend.reading = reading
             trend.counts.add(Point(time: now, value: reading.count))
-            next[key] = trend
+            next[reading.identity] = trend
         }
         trends = next
     }
@@ -89,7 +58,8 @@ struct CollectionTrends: Sendable {
         return fastest
     }
 
-    private mutating func judge(_ key: Key, adding bytes: Double, _ now: Double) -> RisingCount? {
+    private mutating func judge(_ key: CollectionReading.Identity, adding bytes: Double, _ now: Double) -> RisingCount?
+    {
         guard let trend = trends[key], let growth = risingCount(trend.counts.points) else {
             trends[key]?.risenSince = nil
             return nil

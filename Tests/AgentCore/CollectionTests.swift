@@ -11,17 +11,27 @@ import TimeSeries
         return policy
     }
 
-    private static func reading(_ title: String, _ count: Double) -> CollectionReading {
-        CollectionReading(title: title, kind: "Dictionary", address: 16, bytesPerEntry: 10_000, count: count)
+    private static func reading(_ title: String, _ count: Double, address: UInt64? = nil) -> CollectionReading {
+        CollectionReading(
+            title: title, kind: "Dictionary", owner: "App.Session",
+            address: address ?? title.utf8.reduce(1) { $0 * 31 + UInt64($1) }, bytesPerEntry: 10_000, count: count)
     }
 
     /// When each was told, of collections whose count is a function of time.
-    private static func told(for seconds: Double, _ counts: [String: (Double) -> Double]) -> [String: [Double]] {
+    private static func told(
+        for seconds: Double, _ counts: [String: (Double) -> Double], inOtherHands: (Double) -> Bool = { _ in false }
+    ) -> [String: [Double]] {
         var simulation = Simulation(policy)
         for step in 0..<Int(seconds / 5) {
             let time = Double(step) * 5
             simulation.run(until: time, limit: 4096 * mebibyte) { _ in 100 * mebibyte }
-            simulation.step(.counted(counts.map { reading($0.key, $0.value(time).rounded()) }))
+            simulation.step(
+                .counted(
+                    counts.map {
+                        var reading = reading($0.key, $0.value(time).rounded())
+                        if inOtherHands(time) { reading.title = "another's, in App.Session" }
+                        return reading
+                    }))
         }
         var told: [String: [Double]] = [:]
         for entry in simulation.log {
@@ -50,10 +60,9 @@ import TimeSeries
             let old = knowsNoneThatCame ? truth(drawn) : truth(time) * (1 + (time - drawn) / 480)
             let isDrawn = time > drawn && time.truncatingRemainder(dividingBy: 60) == 0
             drawn = isDrawn ? time : drawn
-            var reading = Self.reading("events", isDrawn ? truth(time) : old)
-            reading.address = 0
-            reading.correction = isDrawn ? truth(time) / old : 1
-            simulation.step(.counted([reading]))
+            let readings = [Self.reading("events", isDrawn ? truth(time) : old, address: 0)]
+            let before = [Self.reading("events", old, address: 0)]
+            simulation.step(.counted(isDrawn ? readings.corrected(after: before) : readings))
         }
         let points = try #require(simulation.core.countedCollections.first?.points)
         #expect(points.allSatisfy { abs($0.value / truth($0.time) - 1) < 0.01 }, "\(points)")
@@ -61,6 +70,42 @@ import TimeSeries
         let told = simulation.log.count { if case .notify(.collection, _, _) = $0.effect { true } else { false } }
         // Until the next sample nobody sees what came after the last one was drawn.
         #expect(told == (knowsNoneThatCame ? 0 : 1))
+    }
+
+    /// Of 20,000 arrays those that two hold are a group of their own: at some times it is nearly all of them, at others a few.
+    @Test func whatChangesHandsIsNoGrowth() throws {
+        var simulation = Simulation(Self.policy)
+        var old: [CollectionReading] = []
+        for time in stride(from: 0.0, through: 1200, by: 5) {
+            simulation.run(until: time, limit: 4096 * mebibyte) { _ in 100 * mebibyte }
+            let isInOneHand = (time / 150).rounded(.down).truncatingRemainder(dividingBy: 2) == 0
+            let shared = isInOneHand ? 20.0 : 19_980
+            let readings = [("in App.Session", shared), ("App.timers, in App.Session", 20_000 - shared)]
+                .map { Self.reading($0.0, $0.1, address: 0) }
+            let isDrawn = time.truncatingRemainder(dividingBy: 75) == 0
+            simulation.step(.counted(isDrawn ? readings.corrected(after: old) : readings))
+            old = readings
+            for (reading, points) in simulation.core.countedCollections {
+                #expect(risingCount(points) == nil, "\(time): \(reading.title) \(points)")
+            }
+        }
+        let points = simulation.core.countedCollections.flatMap(\.points)
+        #expect(points.allSatisfy { $0.value == 20 || $0.value == 19_980 }, "\(points)")
+    }
+
+    /// It goes on growing while it is in other hands now and then.
+    @Test func whatGrowsAndChangesHandsIsFollowedByItsAddress() {
+        let told = Self.told(
+            for: 400, ["events": { 500 + 40 * $0 }], inOtherHands: { $0.truncatingRemainder(dividingBy: 60) < 30 })
+        #expect(told.values.joined().count == 1, "\(told)")
+    }
+
+    /// Those of another offset, or of elements of another size, that are called the same.
+    @Test func samplesOfOneNameAreOne() throws {
+        let readings = [
+            Self.reading("a", 100, address: 0), Self.reading("a", 300, address: 0), Self.reading("a", 5, address: 16),
+        ]
+        #expect(Set(readings.merged.map(\.count)) == [400, 5])
     }
 
     @Test func tidesFillingCachesAndTablesAreNot() {
