@@ -120,16 +120,23 @@ import Testing
     func theRuntimeThatComesLateThrows(flags: [String]) throws {
         let throwing = """
             #include <new>
-            char *volatile keep;
-            extern "C" int throws(void) {
-                for (int i = 0; i < 1000; i++) { keep = new char[100]; delete[] keep; }
-                try { keep = new char[1ul << 60]; } catch (const std::bad_alloc &) { return 1; }
+            void *volatile keep;
+            static const std::size_t size = 1ul << 60;
+            static const std::align_val_t alignment{64};
+            template <typename F> static int throws(F allocate) {
+                try { keep = allocate(); } catch (const std::bad_alloc &) { return 1; }
                 return 0;
+            }
+            extern "C" int throwing_forms(void) {
+                for (int i = 0; i < 1000; i++) { char *block = new char[100]; keep = block; delete[] block; }
+                return throws([] { return ::operator new(size); }) + throws([] { return ::operator new[](size); })
+                    + throws([] { return ::operator new(size, alignment); })
+                    + throws([] { return ::operator new[](size, alignment); });
             }
             """
         let probed = try program(
             """
-            if (((int (*)(void))dlsym(open_one("./libthrows.so", RTLD_NOW), "throws"))() != 1) return 4;
+            if (((int (*)(void))dlsym(open_one("./libthrows.so", RTLD_NOW), "throwing_forms"))() != 4) return 4;
             """, libraries: [("libthrows", throwing, flags)])
         #expect(try probed.run().output == "fine\n")
     }
