@@ -1,24 +1,16 @@
+import AgentCore
 import FoundationEssentials
 import Glibc
 import HeapProfile
 import LeakAnalysis
 
-/// A collection whose entries can be counted while the process runs, or several that are counted as one.
+/// A collection whose entries can be counted while the process runs, or several in one hand, of which some are counted.
 struct FoundCollection: Codable {
+    var identity: CollectionReading.Identity
     var title: String
-    var kind: String
-    /// Type of the object that it is a part of.
-    var owner: String?
     /// Entries that each one stands for that is counted at one of the addresses: large ones grow more than small ones.
     var scale: Double
-    /// Of a vector.
-    var elementSize: UInt64?
-    /// Type of a Swift collection's storage.
-    var type: String?
-    /// Of some of them.
     var addresses: [UInt64]
-    /// Several that stand for all of their kind.
-    var isSample: Bool
     var bytesPerEntry: Double
 }
 
@@ -42,14 +34,25 @@ public struct CollectionSearch: Codable {
                 .system, "find-collections: standard input holds no request: this command serves `heaptide run --heap`")
         }
         let survey = try search.heap.survey()
-        let found = survey.collections.filter { $0.sampledCount > 0 }.prefix(most).map { collection in
-            FoundCollection(
-                title: survey.title(of: collection), kind: collection.container.kind, owner: collection.owner,
+        let largest = survey.collections.filter { $0.sampledCount > 0 }.prefix(most)
+        let hands = Dictionary(grouping: largest, by: CollectionReading.Identity.init)
+        let found = largest.map { collection in
+            let identity = CollectionReading.Identity(collection)
+            return FoundCollection(
+                identity: identity, title: survey.title(of: hands[identity] ?? [collection]),
                 scale: Double(collection.container.count) / Double(max(1, collection.sampledCount)),
-                elementSize: collection.elementSize, type: collection.type,
-                addresses: collection.addresses, isSample: collection.addresses.count > 1,
+                addresses: collection.addresses,
                 bytesPerEntry: Double(collection.retainedBytes) / Double(collection.container.count))
         }
-        try JSONEncoder().encode(Array(found)).write(to: URL(filePath: search.answer))
+        try JSONEncoder().encode(found).write(to: URL(filePath: search.answer))
+    }
+}
+
+extension CollectionReading.Identity {
+    fileprivate init(_ collection: HeapSurvey.Collection) {
+        self.init(
+            kind: collection.container.kind, owner: collection.owner, type: collection.type,
+            elementSize: collection.elementSize,
+            address: collection.addresses.count > 1 ? 0 : collection.addresses.first ?? 0)
     }
 }

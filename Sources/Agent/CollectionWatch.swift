@@ -7,8 +7,7 @@ struct CollectionWatch {
     private var found: [FoundCollection]
     let pid: Int32
     private var next = 0.0
-    /// What was found, for the next reading.
-    private var drawn: [CollectionReading]?
+    private var firstReadings: [CollectionReading]?
     private static let period = 5.0
 
     /// In place of `old`, whose samples are counted once more: what they are off by is known now.
@@ -17,7 +16,7 @@ struct CollectionWatch {
         self.pid = pid
         guard var counter = CollectionCounter(pid) else { return }
         var old = old?.pid == pid ? old : nil
-        drawn = counts(&counter).corrected(after: old?.counts(&counter) ?? [])
+        firstReadings = counts(&counter).inPlace(of: old?.counts(&counter) ?? [])
     }
 
     /// Nil where it is not time yet. What can no longer be counted is left out; of a sample for good, with its entries:
@@ -25,30 +24,29 @@ struct CollectionWatch {
     mutating func readings(_ now: Double) -> [CollectionReading]? {
         guard now >= next else { return nil }
         next = now + Self.period
-        if let drawn = drawn.take() { return drawn }
+        if let firstReadings = firstReadings.take() { return firstReadings }
         guard var counter = CollectionCounter(pid) else { return [] }
         return counts(&counter)
     }
 
     private mutating func counts(_ counter: inout CollectionCounter) -> [CollectionReading] {
-        let counted: [CollectionReading] = found.indices.compactMap { index in
+        found.indices.compactMap { index in
             let collection = found[index]
+            let identity = collection.identity
             func count(_ address: UInt64) -> UInt64? {
                 counter.count(
-                    kind: collection.kind, type: collection.type, elementSize: collection.elementSize, at: address)
+                    kind: identity.kind, type: identity.type, elementSize: identity.elementSize, at: address)
             }
             // Once more what was changed in the midst of reading.
             let counts = collection.addresses.map { count($0) ?? count($0) }
             let entries = counts.compactMap(\.self)
-            if collection.isSample {
+            if identity.isSample {
                 found[index].addresses = zip(collection.addresses, counts).compactMap { $1 == nil ? nil : $0 }
             }
-            guard let first = collection.addresses.first, !entries.isEmpty else { return nil }
+            guard !entries.isEmpty else { return nil }
             return CollectionReading(
-                title: collection.title, kind: collection.kind, owner: collection.owner,
-                address: collection.isSample ? 0 : first, bytesPerEntry: collection.bytesPerEntry,
+                identity: identity, title: collection.title, bytesPerEntry: collection.bytesPerEntry,
                 count: entries.reduce(0) { $0 + Double($1) } * collection.scale)
         }
-        return counted.merged
     }
 }

@@ -12,7 +12,7 @@ struct CollectionTrends: Sendable {
     private struct Trend {
         var reading: CollectionReading
         var counts = TroughSeries(capacity: 64)
-        /// When a sample was drawn that stands for all of its kind: as time goes by it does so less and less.
+        /// When the sample was drawn that is counted: as time goes by it stands for all of its kind less and less.
         var drawn: Double
         /// For how long it had risen when it was first seen to, as long as it has risen ever since.
         var risenSince: Double?
@@ -28,10 +28,10 @@ struct CollectionTrends: Sendable {
     mutating func add(_ readings: [CollectionReading], _ now: Double) {
         first = first ?? now
         var next: [CollectionReading.Identity: Trend] = [:]
-        for reading in readings where reading.count.isFinite {
+        for reading in readings.merged where reading.count.isFinite {
             var trend = trends[reading.identity] ?? Trend(reading: reading, drawn: now)
-            if reading.correction != 1 {
-                trend.counts.correct(since: trend.drawn, until: now, by: reading.correction)
+            if let correction = reading.correction {
+                trend.counts.correct(since: trend.drawn, until: now, by: correction)
                 trend.drawn = now
             }
             trend.reading = reading

@@ -52,7 +52,7 @@ struct CollectionGroup {
     /// The largest number that the lengths of nearly all are multiples of: now and then something else looks like a vector.
     private func elementSize(_ key: Key) -> UInt64? {
         guard key.layout.isInBytes, key.elementSize == nil else { return key.elementSize }
-        let lengths = Array(Set(sampled.map(\.count).filter { $0 > 0 }))
+        let lengths = Set(sampled.map(\.count).filter { $0 > 0 }).sorted()
         guard lengths.count >= Self.enough else { return nil }
         let divisors = Set(zip(lengths, lengths.dropFirst()).map(greatestCommonDivisor))
         return divisors.filter { divisor in

@@ -12,9 +12,10 @@ import TimeSeries
     }
 
     private static func reading(_ title: String, _ count: Double, address: UInt64? = nil) -> CollectionReading {
-        CollectionReading(
-            title: title, kind: "Dictionary", owner: "App.Session",
-            address: address ?? title.utf8.reduce(1) { $0 * 31 + UInt64($1) }, bytesPerEntry: 10_000, count: count)
+        let identity = CollectionReading.Identity(
+            kind: "Dictionary", owner: "App.Session",
+            address: address ?? title.utf8.reduce(1) { $0 &* 31 &+ UInt64($1) })
+        return CollectionReading(identity: identity, title: title, bytesPerEntry: 10_000, count: count)
     }
 
     /// When each was told, of collections whose count is a function of time.
@@ -62,7 +63,7 @@ import TimeSeries
             drawn = isDrawn ? time : drawn
             let readings = [Self.reading("events", isDrawn ? truth(time) : old, address: 0)]
             let before = [Self.reading("events", old, address: 0)]
-            simulation.step(.counted(isDrawn ? readings.corrected(after: before) : readings))
+            simulation.step(.counted(isDrawn ? readings.inPlace(of: before) : readings))
         }
         let points = try #require(simulation.core.countedCollections.first?.points)
         #expect(points.allSatisfy { abs($0.value / truth($0.time) - 1) < 0.01 }, "\(points)")
@@ -72,25 +73,57 @@ import TimeSeries
         #expect(told == (knowsNoneThatCame ? 0 : 1))
     }
 
-    /// Of 20,000 arrays those that two hold are a group of their own: at some times it is nearly all of them, at others a few.
+    /// Of 20,000 dictionaries it is nearly all that two hold at some times, and a few at others.
     @Test func whatChangesHandsIsNoGrowth() throws {
         var simulation = Simulation(Self.policy)
         var old: [CollectionReading] = []
         for time in stride(from: 0.0, through: 1200, by: 5) {
             simulation.run(until: time, limit: 4096 * mebibyte) { _ in 100 * mebibyte }
-            let isInOneHand = (time / 150).rounded(.down).truncatingRemainder(dividingBy: 2) == 0
-            let shared = isInOneHand ? 20.0 : 19_980
+            let shared = (time / 150).rounded(.down).truncatingRemainder(dividingBy: 2) == 0 ? 20.0 : 19_980
             let readings = [("in App.Session", shared), ("App.timers, in App.Session", 20_000 - shared)]
                 .map { Self.reading($0.0, $0.1, address: 0) }
             let isDrawn = time.truncatingRemainder(dividingBy: 75) == 0
-            simulation.step(.counted(isDrawn ? readings.corrected(after: old) : readings))
+            simulation.step(.counted(isDrawn ? readings.inPlace(of: old) : readings))
             old = readings
-            for (reading, points) in simulation.core.countedCollections {
-                #expect(risingCount(points) == nil, "\(time): \(reading.title) \(points)")
-            }
         }
-        let points = simulation.core.countedCollections.flatMap(\.points)
-        #expect(points.allSatisfy { $0.value == 20 || $0.value == 19_980 }, "\(points)")
+        let counted = simulation.core.countedCollections
+        #expect(counted.count == 1)
+        #expect(counted.flatMap(\.points).allSatisfy { $0.value == 20_000 })
+    }
+
+    /// What was exact when the sample was drawn anew is not changed by what is learnt at the next draw.
+    @Test func aSampleThatWasRightIsDrawnAnewAllTheSame() throws {
+        var simulation = Simulation(Self.policy)
+        for (time, count, old) in [(0.0, 1000.0, 1000.0), (300, 1000, 1000), (600, 1500, 1000)] {
+            simulation.time = time
+            simulation.step(
+                .counted([Self.reading("a", count, address: 0)].inPlace(of: [Self.reading("a", old, address: 0)])))
+            simulation.time = time + 5
+            simulation.step(.counted([Self.reading("a", count, address: 0)]))
+        }
+        let points = try #require(simulation.core.countedCollections.first?.points)
+        #expect(points.filter { $0.time <= 300 }.allSatisfy { $0.value == 1000 }, "\(points)")
+        #expect(points.last?.value == 1500)
+    }
+
+    /// In different hands, they are one; of other kinds, in other objects, of other elements they are others.
+    @Test func samplesOfOnePartAreOne() throws {
+        var other = Self.reading("a", 300, address: 0)
+        other.bytesPerEntry = 2_000
+        let part = [Self.reading("a", 100, address: 0), other]
+        var others = [Self.reading("a", 5)]
+        for change: (inout CollectionReading.Identity) -> Void in [
+            { $0.kind = "Array" }, { $0.owner = nil }, { $0.type = "App.Event" }, { $0.elementSize = 48 },
+        ] {
+            others.append(Self.reading("a", 5, address: 0))
+            change(&others[others.count - 1].identity)
+        }
+        let merged = (part + others).merged
+        #expect(merged.count == 6)
+        let sum = try #require(merged.first { $0.count == 400 })
+        #expect(sum.bytesPerEntry == 4_000)
+        #expect(
+            (part + others).inPlace(of: [Self.reading("b", 320, address: 0)]).compactMap(\.correction).max() == 1.25)
     }
 
     /// It goes on growing while it is in other hands now and then.
@@ -98,14 +131,6 @@ import TimeSeries
         let told = Self.told(
             for: 400, ["events": { 500 + 40 * $0 }], inOtherHands: { $0.truncatingRemainder(dividingBy: 60) < 30 })
         #expect(told.values.joined().count == 1, "\(told)")
-    }
-
-    /// Those of another offset, or of elements of another size, that are called the same.
-    @Test func samplesOfOneNameAreOne() throws {
-        let readings = [
-            Self.reading("a", 100, address: 0), Self.reading("a", 300, address: 0), Self.reading("a", 5, address: 16),
-        ]
-        #expect(Set(readings.merged.map(\.count)) == [400, 5])
     }
 
     @Test func tidesFillingCachesAndTablesAreNot() {

@@ -33,6 +33,17 @@ import Testing
         return heap
     }
 
+    /// Collections of one kind in different hands are called by the one that holds nine tenths of them.
+    @Test(arguments: [(900, "app::tracker, in Tracker"), (899, "in Tracker")])
+    func whatIsMostlyInOneHandIsCalledByIt(bytes: UInt64, title: String) {
+        func collections(_ root: Int?, _ bytes: UInt64) -> HeapSurvey.Collection {
+            .init(
+                container: .init(kind: "std::list", count: 3), owner: "Tracker", root: root, retainedBytes: bytes,
+                retainedCount: 3, addresses: [16, 32])
+        }
+        #expect(Self.heap.title(of: [collections(nil, 1000 - bytes), collections(0, bytes)]) == title)
+    }
+
     /// To the table, since none of its nodes has 70% of what it has.
     @Test func toWhereItComesTogether() {
         #expect(Self.heap.way(fromRoot: 0).map(\.type) == ["Tracker", "Table"])
