@@ -133,6 +133,18 @@ import TimeSeries
         #expect(told.values.joined().count == 1, "\(told)")
     }
 
+    /// Of those that each fill and are cleared in turn a sample may only rise for a while.
+    @Test(arguments: [(address: UInt64(16), rise: 0.2, isTold: true), (0, 0.2, false), (0, 0.4, true)])
+    func aSampleHasToRiseByMore(address: UInt64, rise: Double, isTold: Bool) {
+        var simulation = Simulation(Self.policy)
+        for time in stride(from: 0.0, through: 600, by: 5) {
+            simulation.run(until: time, limit: 4096 * mebibyte) { _ in 100 * mebibyte }
+            simulation.step(.counted([Self.reading("a", 100_000 * (1 + rise * time / 600), address: address)]))
+        }
+        let told = simulation.log.contains { if case .notify(.collection, _, _) = $0.effect { true } else { false } }
+        #expect(told == isTold)
+    }
+
     @Test func tidesFillingCachesAndTablesAreNot() {
         let told = Self.told(
             for: 3600,
