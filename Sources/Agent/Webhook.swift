@@ -1,4 +1,5 @@
 import AsyncHTTPClient
+import Glibc
 import NIOCore
 import NIOHTTP1
 
@@ -26,6 +27,8 @@ public enum Webhook {
             } catch let error as HTTPClientError where error == .invalidURL || error == .emptyScheme {
                 failure = "not a URL: write http://host/path or https://host/path"
                 break
+            } catch let error as IOError {
+                failure = String(cString: strerror(error.errnoCode))
             } catch {
                 failure = "\(error)".split(separator: "\n").first.map(String.init) ?? "no answer"
             }

@@ -41,6 +41,8 @@ import Testing
             }
             #expect(error?.description.hasPrefix("webhook to ") == true)
             #expect(error?.description.contains("\n") == false)
+            let isRefused = url.contains("\(listener.port)")
+            #expect(error?.description.hasSuffix(": Connection refused") == isRefused, "\(String(describing: error))")
         }
     }
 }
