@@ -35,14 +35,15 @@ public struct CollectionSearch: Codable {
         }
         let survey = try search.heap.survey()
         let largest = survey.collections.filter { $0.sampledCount > 0 }.prefix(most)
-        let hands = Dictionary(grouping: largest, by: CollectionReading.Identity.init)
-        let found = largest.map { collection in
-            let identity = CollectionReading.Identity(collection)
-            return FoundCollection(
-                identity: identity, title: survey.title(of: hands[identity] ?? [collection]),
-                scale: Double(collection.container.count) / Double(max(1, collection.sampledCount)),
-                addresses: collection.addresses,
-                bytesPerEntry: Double(collection.retainedBytes) / Double(collection.container.count))
+        let found = Dictionary(grouping: largest, by: CollectionReading.Identity.init).flatMap { identity, hands in
+            let title = survey.title(of: hands)
+            return hands.map { hand in
+                FoundCollection(
+                    identity: identity, title: title,
+                    scale: Double(hand.container.count) / Double(max(1, hand.sampledCount)),
+                    addresses: hand.addresses,
+                    bytesPerEntry: Double(hand.retainedBytes) / Double(hand.container.count))
+            }
         }
         try JSONEncoder().encode(found).write(to: URL(filePath: search.answer))
     }

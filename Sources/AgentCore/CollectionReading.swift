@@ -33,14 +33,13 @@ public struct CollectionReading: Sendable, Hashable {
     public var bytesPerEntry: Double
     public var count: Double
     /// Of a sample that has just taken the place of another one: its count, to that one's at the same moment.
-    public var correction: Double?
+    public internal(set) var correction: Double?
 
-    public init(identity: Identity, title: String, bytesPerEntry: Double, count: Double, correction: Double? = nil) {
+    public init(identity: Identity, title: String, bytesPerEntry: Double, count: Double) {
         self.identity = identity
         self.title = title
         self.bytesPerEntry = bytesPerEntry
         self.count = count
-        self.correction = correction
     }
 
     public var kind: String { identity.kind }
