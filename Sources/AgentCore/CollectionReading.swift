@@ -43,6 +43,9 @@ public struct CollectionReading: Sendable, Hashable {
     }
 
     public var kind: String { identity.kind }
+
+    /// At a moment when something else leads to it as well, nobody holds it alone.
+    var namesHolder: Bool { title != identity.owner.map { "in \($0)" } }
 }
 
 extension [CollectionReading] {

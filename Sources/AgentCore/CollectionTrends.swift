@@ -36,7 +36,9 @@ struct CollectionTrends: Sendable {
                 trend.counts.correct(since: trend.drawn, until: now, by: correction)
                 trend.drawn = now
             }
+            let known = trend.reading.title
             trend.reading = reading
+            if !reading.namesHolder { trend.reading.title = known }
             trend.counts.add(Point(time: now, value: reading.count))
             next[reading.identity] = trend
         }
