@@ -194,7 +194,8 @@ static void *waits_for_events(void *unused) {
     return NULL;
 }
 int main(void) {
-    pthread_t threads[6]; sigset_t mask, other, before;
+    pthread_t threads[6]; sigset_t mask;
+    static sigset_t other, before; /* zeroed: glibc and the kernel write 64 bits of them only */
     signal(SIGTERM, on_term);
     if (pipe(ring[0]) || pipe(ring[1]) || pipe(event) || sem_init(&semaphore, 0, 0)) damaged("pipe");
     sigemptyset(&mask); sigaddset(&mask, SIGUSR2);
