@@ -101,7 +101,8 @@ final class Watch {
         guard collections?.pid == focus?.pid ?? pid else { return [] }
         return core.countedCollections.map { reading, points in
             CollectionCounts(
-                title: reading.title, kind: reading.kind, bytesPerEntry: reading.bytesPerEntry,
+                title: reading.title, kind: reading.kind, isSample: reading.identity.isSample,
+                bytesPerEntry: reading.bytesPerEntry,
                 times: points.map { epoch + $0.time }, counts: points.map(\.value))
         }
     }

@@ -22,8 +22,6 @@ struct CollectionTrends: Sendable {
     private var first: Double?
     /// Caches fill for a while.
     private static let leastTime = 120.0
-    /// Some dozens tell little of how many of their kind are cleared or die meanwhile: a share of what there is now.
-    private static let leastOfSample = 0.25
     private var nextEstimate = 0.0
 
     /// Forgets what is not among `readings`.
@@ -72,8 +70,8 @@ struct CollectionTrends: Sendable {
         let first = trend.risenSince ?? time
         trends[key]?.risenSince = first
         let rising = RisingCount(reading: trend.reading, entriesPerSecond: growth.perSecond)
-        let isCertain = !key.isSample || growth.perSecond * time >= trend.reading.count * Self.leastOfSample
         let isLong = time >= max(2 * first, Self.leastTime)
+        let isCertain = !key.isSample || growth.tellsOfAll(trend.reading.count, until: now)
         return isLong && isCertain && rising.bytesPerSecond * time >= bytes ? rising : nil
     }
 }

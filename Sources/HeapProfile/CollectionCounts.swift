@@ -4,15 +4,21 @@ public struct CollectionCounts: Sendable, Equatable, Codable {
     public var title: String
     /// `Dictionary`, `std::unordered_map`, …
     public var kind: String
+    /// Some of many alike were counted, in place of all of them.
+    public var isSample: Bool
     /// What it retained for each entry when it was found.
     public var bytesPerEntry: Double
     /// Seconds, and entries then; ascending, as many of each.
     public var times: [Double]
     public var counts: [Double]
 
-    public init(title: String, kind: String, bytesPerEntry: Double, times: [Double] = [], counts: [Double] = []) {
+    public init(
+        title: String, kind: String, isSample: Bool = false, bytesPerEntry: Double, times: [Double] = [],
+        counts: [Double] = []
+    ) {
         self.title = title
         self.kind = kind
+        self.isSample = isSample
         self.bytesPerEntry = bytesPerEntry
         self.times = times
         self.counts = counts

@@ -43,7 +43,9 @@ extension RisingCollection {
 
     private init?(_ counts: CollectionCounts) {
         let points = zip(counts.times, counts.counts).map { Point(time: $0, value: $1) }
-        guard let growth = risingCount(points), let last = points.last else { return nil }
+        guard let growth = risingCount(points), let last = points.last,
+            !counts.isSample || growth.tellsOfAll(last.value, until: last.time)
+        else { return nil }
         self.init(
             title: counts.title, kind: counts.kind, count: last.value, entriesPerSecond: growth.perSecond,
             low: growth.low, high: growth.high, bytesPerEntry: counts.bytesPerEntry.sound, seconds: growth.span)

@@ -9,6 +9,8 @@ struct Columns {
         return exact
     }
 
+    func flag(_ index: Int) throws -> Bool { try integer(index, as: Int.self) != 0 }
+
     /// A 64-bit pattern.
     func bits(_ index: Int) throws -> UInt64 { UInt64(bitPattern: try integer(index, as: Int64.self)) }
 

@@ -12,6 +12,11 @@ struct FileHeader {
     var isCut: Bool { size < expectedSize }
     var isSnapshot: Bool { applicationID == Format.applicationID }
 
+    /// What is said of a cut one of which not even the list of its tables can be read.
+    func nothingIsLeft(_ path: String) -> SnapshotError {
+        SnapshotError(.cut, path, "the snapshot was cut to \(size) of \(expectedSize) bytes: nothing is left of it")
+    }
+
     /// nil where the file is not a SQLite database.
     init?(path: String) throws(SnapshotError) {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)

@@ -11,7 +11,7 @@
 enum Format {
     /// "HTDE" in the database header's application id.
     static let applicationID: UInt32 = 0x4854_4445
-    static let version: UInt32 = 5
+    static let version: UInt32 = 6
     static let pageSize = 4096
 
     struct Table {
@@ -66,8 +66,8 @@ enum Format {
     static let counts = Table(
         name: "counts",
         columns: """
-            id INTEGER PRIMARY KEY, title TEXT NOT NULL, kind TEXT NOT NULL, bytes_per_entry REAL NOT NULL, \
-            times TEXT NOT NULL, counts TEXT NOT NULL
+            id INTEGER PRIMARY KEY, title TEXT NOT NULL, kind TEXT NOT NULL, is_sample INTEGER NOT NULL, \
+            bytes_per_entry REAL NOT NULL, times TEXT NOT NULL, counts TEXT NOT NULL
             """)
     /// Functions at an address, `depth` 0 innermost.
     static let symbol = Table(

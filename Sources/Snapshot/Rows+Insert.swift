@@ -82,7 +82,7 @@ enum Rows {
     static func insert(_ counts: [CollectionCounts], _ db: Database) throws -> Int {
         try insert(db, into: Format.counts, counts) { index, collection in
             [
-                index, collection.title, collection.kind, finite(collection.bytesPerEntry),
+                index, collection.title, collection.kind, collection.isSample, finite(collection.bytesPerEntry),
                 list(collection.times.map(finite)), list(collection.counts.map(finite)),
             ]
         }

@@ -88,15 +88,15 @@ extension Rows {
     }
 
     static func counts(_ db: Database) throws -> [CollectionCounts] {
-        try table(db, Format.counts, "title, kind, bytes_per_entry, times, counts") { columns in
-            let times: [Double] = try columns.list(4, limit: 4096)
-            let counts: [Double] = try columns.list(5, limit: 4096)
+        try table(db, Format.counts, "title, kind, is_sample, bytes_per_entry, times, counts") { columns in
+            let times: [Double] = try columns.list(5, limit: 4096)
+            let counts: [Double] = try columns.list(6, limit: 4096)
             guard times.count == counts.count, (times + counts).allSatisfy(\.isFinite) else {
                 throw Damage(what: "counts")
             }
             return CollectionCounts(
-                title: try columns.text(1), kind: try columns.text(2), bytesPerEntry: try columns.number(3),
-                times: times, counts: counts)
+                title: try columns.text(1), kind: try columns.text(2), isSample: try columns.flag(3),
+                bytesPerEntry: try columns.number(4), times: times, counts: counts)
         }
     }
 
@@ -114,8 +114,7 @@ extension Rows {
             let frame = Frame(
                 function: try columns.optionalText(3), module: try columns.text(4), file: try columns.optionalText(5),
                 line: isUnknownLine ? nil : try columns.integer(6),
-                isInlined: try columns.integer(7, as: Int.self) != 0,
-                offset: try columns.bits(8))
+                isInlined: try columns.flag(7), offset: try columns.bits(8))
             guard try columns.integer(2) == table.frames[address, default: []].count else {
                 throw Damage(what: "depth")
             }

@@ -118,8 +118,12 @@ public enum SnapshotReader {
             // SQLite refuses a file that is shorter than its header says, except under this flag. Nothing is written.
             if isCut { try db.execute(sql: "PRAGMA writable_schema = ON") }
         }
-        return try databaseErrors(path) {
-            try DatabaseQueue(path: databasePath(path), configuration: configuration)
+        do throws(SnapshotError) {
+            return try databaseErrors(path) {
+                try DatabaseQueue(path: databasePath(path), configuration: configuration)
+            }
+        } catch  where file.isCut && error.code == .damaged {
+            throw file.nothingIsLeft(path)
         }
     }
 }

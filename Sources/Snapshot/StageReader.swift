@@ -32,9 +32,7 @@ struct StageReader {
             self.marks = marks
         } catch  where Self.isDamage(error) {
             throw file.isCut
-                ? SnapshotError(
-                    .cut, path,
-                    "the snapshot was cut to \(file.size) of \(file.expectedSize) bytes: nothing is left of it")
+                ? file.nothingIsLeft(path)
                 : SnapshotError(.damaged, path, "the snapshot is damaged: its tables cannot be read")
         }
     }

@@ -25,4 +25,10 @@ private func efficiency(_ points: [Point], since onset: Double?) -> Double {
 extension Growth {
     /// Seconds for which it has grown as it does, at the time of the last point.
     public func risingTime(until last: Double) -> Double { onset.map { min(span, last - $0) } ?? span }
+
+    /// Whether a sample's rise to `count` says as much of all that it stands for. Some dozens tell little of how many of
+    /// their kind are cleared or die meanwhile: it has to be a quarter of what there is.
+    public func tellsOfAll(_ count: Double, until last: Double) -> Bool {
+        perSecond * risingTime(until: last) >= count / 4
+    }
 }

@@ -95,6 +95,10 @@ import Testing
                     CollectionCounts(
                         title: "b", kind: "Set", bytesPerEntry: 100, times: (0..<20).map { 5 * Double($0) },
                         counts: (0..<20).map { 1000 + 100 * Double($0 % 4) }),
+                    // By a sixth, of which those that were counted are a sample.
+                    CollectionCounts(
+                        title: "c", kind: "Set", isSample: true, bytesPerEntry: 9000,
+                        times: (0..<20).map { 5 * Double($0) }, counts: (0..<20).map { 1000 + 10 * Double($0) }),
                 ]))
         // Another one at another address is not the same one.
         let growth = try #require(report.collectionGrowth.first)

@@ -37,7 +37,7 @@ import Testing
                 #expect(isPart(contents, of: whole))
             case .failure(let error):
                 #expect(isOneLine(error.description))
-                #expect(place < 100 ? error.code == .notASnapshot : error.code == .cut)
+                #expect(place < 100 ? error.code == .notASnapshot : error.code == .cut, "\(place): \(error)")
                 #expect(opened.isEmpty)  // whatever a short file holds, a longer one holds as well
             }
             #expect(contents(of: path).count == place)  // reading never writes

@@ -24,8 +24,8 @@ func sampleContents(sites: Int = 40, samples: Int = 400, seed: UInt64 = 1) -> Sn
     contents.heap = sampleHeap()
     contents.counts = [
         CollectionCounts(
-            title: "static Tracker.cache : [String : [Event]]", kind: "Dictionary", bytesPerEntry: 155.5,
-            times: [1.7e9, 1.7e9 + 5.25], counts: [100, 131]),
+            title: "static Tracker.cache : [String : [Event]]", kind: "Dictionary", isSample: true,
+            bytesPerEntry: 155.5, times: [1.7e9, 1.7e9 + 5.25], counts: [100, 131]),
         CollectionCounts(title: "", kind: "std::list", bytesPerEntry: 0),
     ]
     contents.alerts = [Alert(time: 1.7e9, kind: "growth", text: "it's growing; DROP TABLE site")]
