@@ -156,7 +156,7 @@ let package = Package(
         tests("Snapshot", ["Snapshot", "HeapProfile", "TestSupport"]),
         tests("Symbolication", ["Symbolication", "HeapProfile", "TestSupport"]),
         tests("Inspection", ["CHeapLedger", "Inspection", "HeapProfile", "LeakAnalysis", "Snapshot", "TestSupport"]),
-        tests("Agent", ["Agent", "TestSupport"]),
+        tests("Agent", ["Agent", "AgentCore", "HeapProfile", "TestSupport"]),
         tests("EndToEnd", ["HeapLedger", "TestSupport"], exclude: ["checks"]),
     ]
 )

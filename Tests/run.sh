@@ -23,8 +23,8 @@ fi
 
 swift format lint --strict --recursive Sources Tests samples Package.swift || exit
 
-# One build for all. The tests go without @testable, so that they run on the release build, and the large dependencies
-# are compiled once. Without a run path: the probe must not look for libraries in its own folder.
+# One build for all, the release: the tests run on what is shipped, and the large dependencies are compiled once.
+# Without a run path: the probe must not look for libraries in its own folder.
 swift build -c release --disable-local-rpath --build-tests --explicit-target-dependency-import-check error || exit
 
 passed=0 failed=0

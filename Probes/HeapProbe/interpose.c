@@ -142,7 +142,7 @@ PAGED(pvalloc)
 
 /* ---- What an attached probe leads here --------------------------------------------------------------------------- */
 
-/* Ours call realloc and free. */
+/* Kept for the restoring only: ours call realloc and free. */
 static void *real_reallocarray, *real_free_sized, *real_free_aligned_sized;
 void free_sized(void *block, size_t size); /* C23: not every libc declares them */
 void free_aligned_sized(void *block, size_t alignment, size_t size);

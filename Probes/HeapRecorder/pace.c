@@ -147,7 +147,8 @@ void hr_pace(uint64_t now, uint64_t cost)
     uint64_t elapsed = elapsed_at(now);
     bool is_slow = cost > SLOW_NS;
     uint32_t slow = HR_ADD(window.slow, is_slow) + is_slow;
-    uint64_t stalled = HR_ADD(window.stalled, is_slow ? cost : 0) + cost;
+    uint64_t slow_cost = is_slow ? cost : 0;
+    uint64_t stalled = HR_ADD(window.stalled, slow_cost) + slow_cost;
     bool stalls = is_slow && slow >= FEWEST_SLOW && stalled >= STALL_COST;
     bool is_over = elapsed >= WINDOW_NS;
     bool is_spent = samples == HR_LOAD(window.allowed) || (spent >= COST && spent - counted < COST);

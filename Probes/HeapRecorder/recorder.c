@@ -91,23 +91,33 @@ bool hr_is_recording(void) { return __atomic_load_n(&hr_fork_page.phase, __ATOMI
 /* There is a ledger to write to, and it is this process's. */
 static bool is_recording_here(void) { return hr_is_recording() && (wiped_on_fork || hr_ledger_now.pid == getpid()); }
 
+/* Left out of every estimate. */
+static void count_dropped(void)
+{
+    HR_ADD(*(hr_is_recording() ? &hr_ledger_now.header->samples_dropped : &missed), 1);
+}
+
 /* True when there is a ledger to write to. Makes it when it is time; other threads pass by meanwhile. */
 static bool recording(void)
 {
     uint32_t phase = __atomic_load_n(&hr_fork_page.phase, __ATOMIC_ACQUIRE);
     if (HR_LIKELY(phase == RECORDING))
         return wiped_on_fork || hr_ledger_now.pid == getpid();
-    if (phase == OPENING)
-        HR_ADD(missed, 1);
     /* A vfork child lives in its parent's memory for a moment: a ledger made there would bear the wrong pid. */
     if (hr_fork_page.is_first_life && configured_pid != getpid())
         return false;
-    if (phase != FRESH || !__atomic_load_n(&configured, __ATOMIC_ACQUIRE)
-        || !__atomic_compare_exchange_n(&hr_fork_page.phase, &phase, OPENING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+    if (phase == INERT || !__atomic_load_n(&configured, __ATOMIC_ACQUIRE))
         return false;
+    uint32_t fresh = FRESH;
+    if (!__atomic_compare_exchange_n(&hr_fork_page.phase, &fresh, OPENING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        count_dropped();
+        return false;
+    }
     forget_parent();
-    if (!hr_with_large_stack(open_ledger, NULL))
+    if (!hr_with_large_stack(open_ledger, NULL)) {
         __atomic_store_n(&hr_fork_page.phase, FRESH, __ATOMIC_RELEASE);
+        count_dropped();
+    }
     return hr_is_recording();
 }
 
@@ -317,11 +327,10 @@ static void sample(void *context)
     account(began, !settled && HR_LOAD(header->frames_learnt) == learnt);
 }
 
-/* Left out of every estimate. */
 static HR_COLD void drop(void)
 {
     uint32_t fresh = FRESH;
-    HR_ADD(*(hr_is_recording() ? &hr_ledger_now.header->samples_dropped : &missed), 1);
+    count_dropped();
     if (hr_workspaces_size() == 0
         && __atomic_compare_exchange_n(&hr_fork_page.phase, &fresh, INERT, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         hr_say_unrecorded("no memory for the probe", "");

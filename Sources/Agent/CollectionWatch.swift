@@ -45,7 +45,8 @@ struct CollectionWatch {
             }
             guard !entries.isEmpty else { return nil }
             return CollectionReading(
-                identity: identity, title: collection.title, bytesPerEntry: collection.bytesPerEntry,
+                identity: identity, title: collection.title, isHeld: collection.isHeld,
+                bytesPerEntry: collection.bytesPerEntry,
                 count: entries.reduce(0) { $0 + Double($1) } * collection.scale)
         }
     }

@@ -72,7 +72,7 @@ final class Watch {
         if cgroup?.tightest?.path != limited || focus?.pid != glanced { glanceAnew() }
         glance.settle()
         remember(main, others, now)
-        let counted = collections?.readings(now).map { step(now, .counted($0)) } ?? []
+        let counted = collections?.readings(now).map { step(now, .counted($0, of: collections?.pid ?? pid)) } ?? []
         return counted
             + step(
                 now,
@@ -97,9 +97,7 @@ final class Watch {
 
     /// Since the clock of the history.
     var collectionCounts: [CollectionCounts] {
-        // They are of the process that was looked through.
-        guard collections?.pid == focus?.pid ?? pid else { return [] }
-        return core.countedCollections.map { reading, points in
+        core.countedCollections(of: focus?.pid ?? pid).map { reading, points in
             CollectionCounts(
                 title: reading.title, kind: reading.kind, isSample: reading.identity.isSample,
                 bytesPerEntry: reading.bytesPerEntry,

@@ -59,7 +59,7 @@ public struct AgentCore: Sendable {
         case .surveyed:
             surveys.finish(now)
             return []
-        case .counted(let readings): return counted(readings, now)
+        case .counted(let readings, let pid): return counted(readings, of: pid, now)
         case .memberEnded(let pid, let path, let wasKilled): return memberEnded(pid, path, wasKilled, now)
         case .ended(let end): return ended(end, now)
         }
@@ -149,7 +149,7 @@ public struct AgentCore: Sendable {
             guard looksLikeLeak(growth, now), let last = troughs.points.last else { continue }
             let onset = now - growth.risingTime(until: now)
             let before = baseline.points.prefix { $0.time <= onset }.map(\.value).max() ?? 0
-            if last.value - before >= growth.perSecond * growth.risingTime(until: now) / 2 { return growth }
+            if last.value - before >= growth.rise(until: now) / 2 { return growth }
         }
         return nil
     }
@@ -173,8 +173,7 @@ public struct AgentCore: Sendable {
     /// Growth that is steady, certain and large enough to matter.
     private func looksLikeLeak(_ growth: Growth, _ now: Double) -> Bool {
         guard growth.pattern == .linear, growth.low > 0 else { return false }
-        let added = growth.perSecond * growth.risingTime(until: now)
-        return added >= (occupancy.map { $0.limit * policy.materialShare } ?? policy.materialBytes)
+        return growth.rise(until: now) >= (occupancy.map { $0.limit * policy.materialShare } ?? policy.materialBytes)
     }
 
     /// A helper process beside the watched one will not be what tips it over. A limit that nobody enforces never is.
@@ -235,8 +234,8 @@ public struct AgentCore: Sendable {
     }
 
     /// The fastest of the collections that rise all the time and have come to be worth telling.
-    private mutating func counted(_ readings: [CollectionReading], _ now: Double) -> [Effect] {
-        collections.add(readings, now)
+    private mutating func counted(_ readings: [CollectionReading], of pid: Int32, _ now: Double) -> [Effect] {
+        collections.add(readings, of: pid, now)
         let material = occupancy.map { $0.limit * policy.materialShare } ?? policy.materialBytes
         guard let rising = collections.fastest(adding: material, now) else { return [] }
         var situation = situation(nil)
@@ -244,8 +243,10 @@ public struct AgentCore: Sendable {
         return notify(.collection, situation, now)
     }
 
-    /// What was counted so far, for a snapshot.
-    public var countedCollections: [(reading: CollectionReading, points: [Point])] { collections.all }
+    /// What was counted so far of a process, for a snapshot; in no particular order.
+    public func countedCollections(of pid: Int32) -> [(reading: CollectionReading, points: [Point])] {
+        collections.pid == pid ? collections.all : []
+    }
 
     private mutating func notify(_ kind: EventKind, _ situation: Situation, _ now: Double) -> [Effect] {
         if let last = notified[kind], now - last < policy.alertCooldown { return [] }

@@ -6,18 +6,22 @@ public struct CollectionReading: Sendable, Hashable {
         public var kind: String
         /// Type of the object that it is a part of; nil where it is a variable's.
         public var owner: String?
+        /// Of that part in the object, in bytes.
+        public var offset: UInt64?
         /// Of a Swift collection's storage.
         public var type: String?
         /// Of a vector's or a deque's elements, where it is known: what is counted otherwise is another one.
         public var elementSize: UInt64?
-        /// In the process; 0 for several of which a sample is counted.
+        /// In the process; 0 for several, of which a sample is counted.
         public var address: UInt64
 
         public init(
-            kind: String, owner: String? = nil, type: String? = nil, elementSize: UInt64? = nil, address: UInt64
+            kind: String, owner: String? = nil, offset: UInt64? = nil, type: String? = nil, elementSize: UInt64? = nil,
+            address: UInt64
         ) {
             self.kind = kind
             self.owner = owner
+            self.offset = offset
             self.type = type
             self.elementSize = elementSize
             self.address = address
@@ -29,23 +33,23 @@ public struct CollectionReading: Sendable, Hashable {
     public var identity: Identity
     /// Where it is: the variable that holds it, the type of the object that it is a part of.
     public var title: String
+    /// The title says whose it is: at a moment when something else leads to it as well, nobody holds it alone.
+    public var isHeld: Bool
     /// What it retained for each entry when it was found.
     public var bytesPerEntry: Double
     public var count: Double
     /// Of a sample that has just taken the place of another one: its count, to that one's at the same moment.
     public internal(set) var correction: Double?
 
-    public init(identity: Identity, title: String, bytesPerEntry: Double, count: Double) {
+    public init(identity: Identity, title: String, isHeld: Bool, bytesPerEntry: Double, count: Double) {
         self.identity = identity
         self.title = title
+        self.isHeld = isHeld
         self.bytesPerEntry = bytesPerEntry
         self.count = count
     }
 
     public var kind: String { identity.kind }
-
-    /// At a moment when something else leads to it as well, nobody holds it alone.
-    var namesHolder: Bool { title != identity.owner.map { "in \($0)" } }
 }
 
 extension [CollectionReading] {

@@ -18,6 +18,8 @@ struct CollectionTrends: Sendable {
         var risenSince: Double?
     }
 
+    /// Where they are: the same address in another process is another one.
+    private(set) var pid: Int32?
     private var trends: [CollectionReading.Identity: Trend] = [:]
     private var first: Double?
     /// Caches fill for a while.
@@ -25,7 +27,8 @@ struct CollectionTrends: Sendable {
     private var nextEstimate = 0.0
 
     /// Forgets what is not among `readings`.
-    mutating func add(_ readings: [CollectionReading], _ now: Double) {
+    mutating func add(_ readings: [CollectionReading], of pid: Int32, _ now: Double) {
+        if pid != self.pid { self = CollectionTrends(pid: pid) }
         first = first ?? now
         var next: [CollectionReading.Identity: Trend] = [:]
         for reading in readings.merged where reading.count.isFinite {
@@ -36,14 +39,13 @@ struct CollectionTrends: Sendable {
             }
             let known = trend.reading.title
             trend.reading = reading
-            if !reading.namesHolder { trend.reading.title = known }
+            if !reading.isHeld { trend.reading.title = known }
             trend.counts.add(Point(time: now, value: reading.count))
             next[reading.identity] = trend
         }
         trends = next
     }
 
-    /// In no particular order.
     var all: [(reading: CollectionReading, points: [Point])] { trends.values.map { ($0.reading, $0.counts.points) } }
 
     /// Of those that have added so many bytes and still rise after twice the time in which they were first seen to; judged
@@ -71,7 +73,8 @@ struct CollectionTrends: Sendable {
         trends[key]?.risenSince = first
         let rising = RisingCount(reading: trend.reading, entriesPerSecond: growth.perSecond)
         let isLong = time >= max(2 * first, Self.leastTime)
-        let isCertain = !key.isSample || growth.tellsOfAll(trend.reading.count, until: now)
-        return isLong && isCertain && rising.bytesPerSecond * time >= bytes ? rising : nil
+        let isCertain = growth.isCertain(to: trend.reading.count, until: now, isSample: key.isSample)
+        let isLarge = growth.rise(until: now) * trend.reading.bytesPerEntry >= bytes
+        return isLong && isCertain && isLarge ? rising : nil
     }
 }

@@ -12,7 +12,7 @@ public struct Observation: Sendable, Equatable {
         /// What `Effect.survey` asked for is done, or has failed.
         case surveyed
         /// The counts of all collections that are known.
-        case counted([CollectionReading])
+        case counted([CollectionReading], of: Int32)
         /// Another process of the same service is gone; `snapshot` holds what it left. `wasKilled` is false where
         /// nobody can tell how it ended.
         case memberEnded(pid: Int32, snapshot: String, wasKilled: Bool)

@@ -125,6 +125,8 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
         public var type: String?
         /// Type of the object that it is a part of; nil where it is a variable's.
         public var owner: String?
+        /// Of the part of that object, in bytes; nil of an element of another collection as well.
+        public var offset: UInt64?
         /// Index into `HeapSurvey.roots` of the one that holds it alone; nil: several do, or it is not in the list.
         public var root: Int?
         public var retainedBytes: UInt64
@@ -140,7 +142,7 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
 
         public init(
             instances: UInt64 = 1, container: Container, elementSize: UInt64? = nil, type: String? = nil,
-            owner: String? = nil, root: Int? = nil,
+            owner: String? = nil, offset: UInt64? = nil, root: Int? = nil,
             retainedBytes: UInt64, retainedCount: UInt64, unusedBytes: UInt64 = 0, addresses: [UInt64],
             sampledCount: UInt64 = 0
         ) {
@@ -149,6 +151,7 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
             self.elementSize = elementSize
             self.type = type
             self.owner = owner
+            self.offset = offset
             self.root = root
             self.retainedBytes = retainedBytes
             self.retainedCount = retainedCount

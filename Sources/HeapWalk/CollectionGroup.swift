@@ -73,7 +73,7 @@ struct CollectionGroup {
         return HeapSurvey.Collection(
             instances: instances, container: container, elementSize: size,
             type: key.type.map { typeNames[Int($0)] },
-            owner: key.outer?.rawValue ?? key.owner.map { typeNames[Int($0)] }, root: key.root,
+            owner: key.outer?.rawValue ?? key.owner.map { typeNames[Int($0)] }, offset: key.offset, root: key.root,
             retainedBytes: bytes, retainedCount: blocks, unusedBytes: unusedBytes,
             addresses: sampled.map(\.address),
             sampledCount: sampled.reduce(0) { $0 + $1.count } / (size ?? 1))

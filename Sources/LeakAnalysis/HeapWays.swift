@@ -56,11 +56,10 @@ extension HeapSurvey {
             .compactMap(\.self).joined(separator: ", ")
     }
 
-    /// Of one kind in objects of one type, in different hands: that of one holder where it holds nine tenths of their bytes.
-    package func title(of collections: [Collection]) -> String {
-        guard var largest = collections.max(by: { $0.retainedBytes < $1.retainedBytes }) else { return "" }
-        let all = collections.reduce(0) { $0 + Double($1.retainedBytes) }
-        if Double(largest.retainedBytes) < all * 0.9 { largest.root = nil }
-        return title(of: largest)
+    /// Of the same part of objects of one type, in different hands: whose they are, where one root holds nine tenths of their
+    /// bytes.
+    package func holder(of hands: [Collection]) -> Int? {
+        let all = hands.reduce(0) { $0 + Double($1.retainedBytes) }
+        return hands.first { Double($0.retainedBytes) >= all * 0.9 }?.root
     }
 }

@@ -103,6 +103,7 @@ extension CollectionGrowth {
         var kind: String
         var type: String?
         var title: String
+        var offset: UInt64?
         /// Of many, others may be the first ones by now.
         var address: UInt64?
 
@@ -110,6 +111,7 @@ extension CollectionGrowth {
             kind = collection.container.kind
             type = collection.type
             title = heap.title(of: collection)
+            offset = collection.offset
             address = collection.instances == 1 ? collection.addresses.first : nil
         }
     }

@@ -44,7 +44,7 @@ extension RisingCollection {
     private init?(_ counts: CollectionCounts) {
         let points = zip(counts.times, counts.counts).map { Point(time: $0, value: $1) }
         guard let growth = risingCount(points), let last = points.last,
-            !counts.isSample || growth.tellsOfAll(last.value, until: last.time)
+            growth.isCertain(to: last.value, until: last.time, isSample: counts.isSample)
         else { return nil }
         self.init(
             title: counts.title, kind: counts.kind, count: last.value, entriesPerSecond: growth.perSecond,

@@ -13,6 +13,14 @@ func databaseErrors<Result>(_ path: String, _ body: () throws -> Result) throws(
     }
 }
 
+extension DatabaseError {
+    /// The file is to blame, or that it was cut.
+    var isDamage: Bool {
+        [.SQLITE_CORRUPT, .SQLITE_NOTADB, .SQLITE_ERROR, .SQLITE_TOOBIG, .SQLITE_FORMAT].contains(resultCode)
+            || extendedResultCode == .SQLITE_IOERR_SHORT_READ
+    }
+}
+
 extension SnapshotError {
     init(_ error: DatabaseError, path: String) {
         switch error.resultCode {

@@ -42,7 +42,7 @@ extension Rows {
             [
                 index, bits(collection.instances), collection.container.kind, bits(collection.container.count),
                 collection.container.capacity.map(bits), collection.elementSize.map(bits), collection.type,
-                collection.owner, collection.root,
+                collection.owner, collection.offset.map(bits), collection.root,
                 bits(collection.retainedBytes), bits(collection.retainedCount),
                 bits(collection.unusedBytes), list(collection.addresses),
                 bits(collection.sampledCount),
@@ -90,7 +90,7 @@ extension Rows {
         heap.leaks = try table(db, Format.leak, "type, heads, bytes, count, is_cycle, way", limit: longest) { columns in
             HeapSurvey.Leak(
                 type: try columns.text(1), heads: try columns.bits(2), bytes: try columns.bits(3),
-                count: try columns.bits(4), isCycle: try columns.integer(5, as: Int.self) != 0,
+                count: try columns.bits(4), isCycle: try columns.flag(5),
                 way: try columns.text(6).split(separator: "\n").map(String.init))
         }
         heap.collections = try collections(db, roots: heap.roots.count)
@@ -128,7 +128,7 @@ extension Rows {
 
     private static func collections(_ db: Database, roots: Int) throws -> [HeapSurvey.Collection] {
         let columns = """
-            instances, kind, element_count, capacity, element_size, type, owner, root, retained_bytes, \
+            instances, kind, element_count, capacity, element_size, type, owner, offset, root, retained_bytes, \
             retained_count, unused_bytes, addresses, sampled_count
             """
         return try table(db, Format.collection, columns, limit: longest) { columns in
@@ -138,11 +138,11 @@ extension Rows {
                     kind: try columns.text(2), count: try columns.bits(3), capacity: try columns.optionalBits(4)),
                 elementSize: try columns.optionalBits(5),
                 type: try columns.optionalText(6), owner: try columns.optionalText(7),
-                root: try columns.optionalIndex(8, below: roots), retainedBytes: try columns.bits(9),
-                retainedCount: try columns.bits(10),
-                unusedBytes: try columns.bits(11),
-                addresses: try columns.list(12, limit: HeapSurvey.Collection.mostAddresses),
-                sampledCount: try columns.bits(13))
+                offset: try columns.optionalBits(8), root: try columns.optionalIndex(9, below: roots),
+                retainedBytes: try columns.bits(10), retainedCount: try columns.bits(11),
+                unusedBytes: try columns.bits(12),
+                addresses: try columns.list(13, limit: HeapSurvey.Collection.mostAddresses),
+                sampledCount: try columns.bits(14))
         }
     }
 

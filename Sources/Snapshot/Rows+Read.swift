@@ -52,7 +52,7 @@ extension Rows {
                 samples: try columns.bits(first + 2), variance: try columns.number(variance))
         }
         return Site(
-            stack: stack.map { addresses[$0] }, isCut: try columns.integer(13, as: Int.self) != 0,
+            stack: stack.map { addresses[$0] }, isCut: try columns.flag(13),
             allocated: try estimate(4, variance: 18), freed: try estimate(7, variance: 19),
             live: try estimate(1, variance: 17), first: try columns.number(10),
             last: try columns.number(11), historyPeriod: try columns.number(14), history: history, lifetimes: lifetimes)

@@ -118,12 +118,12 @@ public enum SnapshotReader {
             // SQLite refuses a file that is shorter than its header says, except under this flag. Nothing is written.
             if isCut { try db.execute(sql: "PRAGMA writable_schema = ON") }
         }
-        do throws(SnapshotError) {
-            return try databaseErrors(path) {
-                try DatabaseQueue(path: databasePath(path), configuration: configuration)
+        return try databaseErrors(path) {
+            do {
+                return try DatabaseQueue(path: databasePath(path), configuration: configuration)
+            } catch let error as DatabaseError where file.isCut && error.isDamage {
+                throw file.nothingIsLeft(path)
             }
-        } catch  where file.isCut && error.code == .damaged {
-            throw file.nothingIsLeft(path)
         }
     }
 }

@@ -119,13 +119,7 @@ struct StageReader {
     }
 
     private static func isDamage(_ error: any Error) -> Bool {
-        switch error {
-        case is Damage: true
-        case let error as DatabaseError:
-            [.SQLITE_CORRUPT, .SQLITE_NOTADB, .SQLITE_ERROR, .SQLITE_TOOBIG, .SQLITE_FORMAT].contains(error.resultCode)
-                || error.extendedResultCode == .SQLITE_IOERR_SHORT_READ
-        default: false
-        }
+        error is Damage || (error as? DatabaseError)?.isDamage == true
     }
 }
 

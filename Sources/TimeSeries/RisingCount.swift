@@ -7,9 +7,8 @@
 public func risingCount(_ points: [Point]) -> Growth? {
     let growth = estimateGrowth(points)
     guard growth.pattern == .linear, growth.low > 0, let last = points.last else { return nil }
-    let time = growth.risingTime(until: last.time)
-    let isLong = time >= min(120, growth.span / 2)
-    let isLarge = growth.perSecond * time >= max(100, last.value / 100)
+    let isLong = growth.risingTime(until: last.time) >= min(120, growth.span / 2)
+    let isLarge = growth.rise(until: last.time) >= max(100, last.value / 100)
     return isLong && isLarge && efficiency(points, since: growth.onset) >= 0.5 ? growth : nil
 }
 
@@ -26,9 +25,12 @@ extension Growth {
     /// Seconds for which it has grown as it does, at the time of the last point.
     public func risingTime(until last: Double) -> Double { onset.map { min(span, last - $0) } ?? span }
 
-    /// Whether a sample's rise to `count` says as much of all that it stands for. Some dozens tell little of how many of
-    /// their kind are cleared or die meanwhile: it has to be a quarter of what there is.
-    public func tellsOfAll(_ count: Double, until last: Double) -> Bool {
-        perSecond * risingTime(until: last) >= count / 4
+    /// What it has added in that time.
+    public func rise(until last: Double) -> Double { perSecond * risingTime(until: last) }
+
+    /// Whether the rise to `count` is one of all that were to be counted. A sample of some dozens tells little of how many of
+    /// their kind are cleared or die meanwhile: its rise has to be a quarter of what there is, a third of what there was.
+    public func isCertain(to count: Double, until last: Double, isSample: Bool) -> Bool {
+        !isSample || rise(until: last) >= count / 4
     }
 }

@@ -15,7 +15,8 @@ import TimeSeries
         let identity = CollectionReading.Identity(
             kind: "Dictionary", owner: "App.Session",
             address: address ?? title.utf8.reduce(1) { $0 &* 31 &+ UInt64($1) })
-        return CollectionReading(identity: identity, title: title, bytesPerEntry: 10_000, count: count)
+        return CollectionReading(
+            identity: identity, title: title, isHeld: true, bytesPerEntry: 10_000, count: count)
     }
 
     /// When each was told, of collections whose count is a function of time.
@@ -32,7 +33,7 @@ import TimeSeries
                         var reading = reading($0.key, $0.value(time).rounded())
                         if inOtherHands(time) { reading.title = "another's, in App.Session" }
                         return reading
-                    }))
+                    }, of: 1))
         }
         var told: [String: [Double]] = [:]
         for entry in simulation.log {
@@ -63,9 +64,9 @@ import TimeSeries
             drawn = isDrawn ? time : drawn
             let readings = [Self.reading("events", isDrawn ? truth(time) : old, address: 0)]
             let before = [Self.reading("events", old, address: 0)]
-            simulation.step(.counted(isDrawn ? readings.inPlace(of: before) : readings))
+            simulation.step(.counted(isDrawn ? readings.inPlace(of: before) : readings, of: 1))
         }
-        let points = try #require(simulation.core.countedCollections.first?.points)
+        let points = try #require(simulation.core.countedCollections(of: 1).first?.points)
         #expect(points.allSatisfy { abs($0.value / truth($0.time) - 1) < 0.01 }, "\(points)")
         #expect(abs(try #require(risingCount(points)).perSecond - 100) < 2)
         let told = simulation.log.count { if case .notify(.collection, _, _) = $0.effect { true } else { false } }
@@ -77,16 +78,20 @@ import TimeSeries
     @Test func whatChangesHandsIsNoGrowth() throws {
         var simulation = Simulation(Self.policy)
         var old: [CollectionReading] = []
-        for time in stride(from: 0.0, through: 1200, by: 5) {
+        for time in stride(from: 0.0, through: 1195, by: 5) {
             simulation.run(until: time, limit: 4096 * mebibyte) { _ in 100 * mebibyte }
             let shared = (time / 150).rounded(.down).truncatingRemainder(dividingBy: 2) == 0 ? 20.0 : 19_980
-            let title = shared < 100 ? "App.timers, in App.Session" : "in App.Session"
-            let readings = [shared, 20_000 - shared].map { Self.reading(title, $0, address: 0) }
+            let isHeld = shared < 100
+            var readings = [shared, 20_000 - shared].map {
+                Self.reading(isHeld ? "App.timers, in App.Session" : "in App.Session", $0, address: 0)
+            }
+            for index in readings.indices { readings[index].isHeld = isHeld }
             let isDrawn = time.truncatingRemainder(dividingBy: 75) == 0
-            simulation.step(.counted(isDrawn ? readings.inPlace(of: old) : readings))
+            simulation.step(.counted(isDrawn ? readings.inPlace(of: old) : readings, of: 1))
             old = readings
         }
-        let counted = simulation.core.countedCollections
+        let counted = simulation.core.countedCollections(of: 1)
+        #expect(old.first?.isHeld == false)
         #expect(counted.map(\.reading.title) == ["App.timers, in App.Session"])
         #expect(counted.flatMap(\.points).allSatisfy { $0.value == 20_000 })
     }
@@ -97,11 +102,12 @@ import TimeSeries
         for (time, count, old) in [(0.0, 1000.0, 1000.0), (300, 1000, 1000), (600, 1500, 1000)] {
             simulation.time = time
             simulation.step(
-                .counted([Self.reading("a", count, address: 0)].inPlace(of: [Self.reading("a", old, address: 0)])))
+                .counted(
+                    [Self.reading("a", count, address: 0)].inPlace(of: [Self.reading("a", old, address: 0)]), of: 1))
             simulation.time = time + 5
-            simulation.step(.counted([Self.reading("a", count, address: 0)]))
+            simulation.step(.counted([Self.reading("a", count, address: 0)], of: 1))
         }
-        let points = try #require(simulation.core.countedCollections.first?.points)
+        let points = try #require(simulation.core.countedCollections(of: 1).first?.points)
         #expect(points.filter { $0.time <= 300 }.allSatisfy { $0.value == 1000 }, "\(points)")
         #expect(points.last?.value == 1500)
     }
@@ -113,13 +119,14 @@ import TimeSeries
         let part = [Self.reading("a", 100, address: 0), other]
         var others = [Self.reading("a", 5)]
         for change: (inout CollectionReading.Identity) -> Void in [
-            { $0.kind = "Array" }, { $0.owner = nil }, { $0.type = "App.Event" }, { $0.elementSize = 48 },
+            { $0.kind = "Array" }, { $0.owner = nil }, { $0.offset = 16 }, { $0.type = "App.Event" },
+            { $0.elementSize = 48 },
         ] {
             others.append(Self.reading("a", 5, address: 0))
             change(&others[others.count - 1].identity)
         }
         let merged = (part + others).merged
-        #expect(merged.count == 6)
+        #expect(merged.count == 7)
         let sum = try #require(merged.first { $0.count == 400 })
         #expect(sum.bytesPerEntry == 4_000)
         #expect(
@@ -133,13 +140,23 @@ import TimeSeries
         #expect(told.values.joined().count == 1, "\(told)")
     }
 
+    /// Of a service's workers the largest is looked through, each in its turn.
+    @Test func anotherProcessBeginsAnew() {
+        var simulation = Simulation(Self.policy)
+        simulation.step(.counted([Self.reading("a", 1)], of: 1))
+        simulation.time = 5
+        simulation.step(.counted([Self.reading("a", 900)], of: 2))
+        #expect(simulation.core.countedCollections(of: 1).isEmpty)
+        #expect(simulation.core.countedCollections(of: 2).flatMap(\.points).map(\.value) == [900])
+    }
+
     /// Of those that each fill and are cleared in turn a sample may only rise for a while.
-    @Test(arguments: [(address: UInt64(16), rise: 0.2, isTold: true), (0, 0.2, false), (0, 0.4, true)])
+    @Test(arguments: [(address: UInt64(16), rise: 0.2, isTold: true), (0, 0.3, false), (0, 0.4, true)])
     func aSampleHasToRiseByMore(address: UInt64, rise: Double, isTold: Bool) {
         var simulation = Simulation(Self.policy)
         for time in stride(from: 0.0, through: 600, by: 5) {
             simulation.run(until: time, limit: 4096 * mebibyte) { _ in 100 * mebibyte }
-            simulation.step(.counted([Self.reading("a", 100_000 * (1 + rise * time / 600), address: address)]))
+            simulation.step(.counted([Self.reading("a", 100_000 * (1 + rise * time / 600), address: address)], of: 1))
         }
         let told = simulation.log.contains { if case .notify(.collection, _, _) = $0.effect { true } else { false } }
         #expect(told == isTold)
@@ -200,10 +217,10 @@ import TimeSeries
     /// What was counted goes into the snapshots; what is no longer there does not.
     @Test func whatIsGoneIsForgotten() {
         var simulation = Simulation(Self.policy)
-        simulation.step(.counted([Self.reading("a", 1), Self.reading("b", 2)]))
+        simulation.step(.counted([Self.reading("a", 1), Self.reading("b", 2)], of: 1))
         simulation.time += 5
-        simulation.step(.counted([Self.reading("b", 3)]))
-        let counted = simulation.core.countedCollections
+        simulation.step(.counted([Self.reading("b", 3)], of: 1))
+        let counted = simulation.core.countedCollections(of: 1)
         #expect(counted.map(\.reading.title) == ["b"])
         #expect(counted.first?.points == [Point(time: 0, value: 2), Point(time: 5, value: 3)])
     }

@@ -58,8 +58,12 @@ import Testing
         write(foreign, to: path)
         #expect(refusal(reading: path)?.code == .notASnapshot)
         #expect(!SnapshotReader.isSnapshot(path: path))
+        var older = sound
+        older.replaceSubrange(60..<64, with: [0, 0, 0, 1])  // the user version
+        write(older, to: path)
+        #expect(refusal(reading: path)?.code == .notASnapshot)
         var newer = sound
-        newer.replaceSubrange(60..<64, with: [0, 0, 0, 99])  // the user version
+        newer.replaceSubrange(60..<64, with: [0, 0, 0, 99])
         write(newer, to: path)
         #expect(refusal(reading: path)?.code == .newer)
         #expect(SnapshotReader.isSnapshot(path: path))

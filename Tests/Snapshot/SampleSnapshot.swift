@@ -70,8 +70,7 @@ private func sampleHeap() -> HeapSurvey {
             root: 0, retainedBytes: .max, retainedCount: 9, addresses: [.max, 0], sampledCount: .max),
         .init(
             instances: .max, container: .init(kind: "std::list", count: 3), elementSize: .max, owner: "app::Tracker",
-            retainedBytes: 1,
-            retainedCount: 2, unusedBytes: .max, addresses: []),
+            offset: .max, retainedBytes: 1, retainedCount: 2, unusedBytes: .max, addresses: []),
     ]
     heap.texts = .init(
         count: 900, bytes: .max, duplicateBytes: 5, unusedBytes: 6,

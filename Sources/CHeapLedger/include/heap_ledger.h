@@ -128,7 +128,7 @@ typedef struct hl_header {
     uint64_t stacks_failed;       /* unwinding gave nothing beyond the caller */
     uint64_t modules_dropped;
     uint64_t history_skipped;     /* checkpoints left out because another thread wrote the same site */
-    uint64_t paced;               /* times the interval doubled to keep the budget */
+    uint64_t paced;               /* times the interval grew to keep the budget */
     uint64_t stalled;             /* of these, because samples of over 10 µs, 8 or more of them, took 1% of a core */
     uint64_t samples_paused;      /* samples that were due while paused: not in any estimate */
     uint64_t memory_bytes;        /* private memory that the probe holds besides this file */
