@@ -24,10 +24,9 @@ import Testing
     }
 
     /// One in the hands of another than the rest are in is one of the sample, too.
-    @Test func aPartIsASampleInWhateverHands() {
-        let found = Self.largest([
-            Self.arrays(10, at: [16, 32], root: 0), Self.arrays(20, at: [48], root: 1, bytes: 100),
-        ])
+    @Test(arguments: [false, true]) func aPartIsASampleInWhateverHands(isReversed: Bool) {
+        let hands = [Self.arrays(10, at: [16, 32], root: 0), Self.arrays(20, at: [48], root: 1, bytes: 100)]
+        let found = Self.largest(isReversed ? hands.reversed() : hands)
         #expect(found.map(\.identity.address) == [0, 0] && Set(found.map(\.identity)).count == 1)
         #expect(found.allSatisfy { $0.title == "first, in Session" && $0.isHeld })
     }
