@@ -85,7 +85,7 @@ __attribute__((constructor)) static void begin(void)
     hr_load_unwinder();
     hp_forget_errors();
     hp_configure(directory, size_setting(INTERVAL_SETTING), size_setting(LEDGER_SETTING));
-    pthread_atfork(NULL, NULL, hr_forget_gap);
+    pthread_atfork(NULL, NULL, hr_after_fork);
     complain_of(INTERVAL_SETTING);
     complain_of(LEDGER_SETTING);
 }

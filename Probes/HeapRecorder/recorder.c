@@ -27,7 +27,6 @@ hr_config hr_configured;
 static char directory[4000];
 static uint32_t configured;
 static bool wiped_on_fork;
-static int configured_pid;
 static uint64_t threads; /* that ever allocated */
 static uint64_t missed; /* samples that came while the ledger was being made */
 
@@ -43,7 +42,7 @@ void hr_configure(const hr_config *config)
     wiped_on_fork = sizeof hr_fork_page % (size_t)sysconf(_SC_PAGESIZE) == 0
         && madvise(&hr_fork_page, sizeof hr_fork_page, MADV_WIPEONFORK) == 0;
     hr_fork_page.is_first_life = 1;
-    configured_pid = getpid();
+    HR_STORE(hr_fork_page.pid, (uint32_t)getpid());
     hr_remember_stderr();
     hr_self = (hr_thread){.inside = hr_self.inside}; /* a countdown of an earlier interval */
     HR_STORE(threads, 0);
@@ -104,7 +103,8 @@ static bool recording(void)
     if (HR_LIKELY(phase == RECORDING))
         return wiped_on_fork || hr_ledger_now.pid == getpid();
     /* A vfork child lives in its parent's memory for a moment: a ledger made there would bear the wrong pid. */
-    if (hr_fork_page.is_first_life && configured_pid != getpid())
+    uint32_t pid = HR_LOAD(hr_fork_page.pid);
+    if (pid && pid != (uint32_t)getpid())
         return false;
     if (phase == INERT || !__atomic_load_n(&configured, __ATOMIC_ACQUIRE))
         return false;
@@ -155,8 +155,9 @@ static void draw(hr_thread *self)
     self->beyond = gap - self->remaining;
 }
 
-void hr_forget_gap(void)
+void hr_after_fork(void)
 {
+    HR_STORE(hr_fork_page.pid, (uint32_t)getpid());
     bool is_gap = hr_self.interval > 0; /* else SELDOM: what kept the parent from recording most likely keeps its child */
     if (is_gap && !hr_self.inside) {
         hr_self.random = 0; /* as in a new thread */
@@ -171,7 +172,7 @@ bool hr_ledger_is_parents(void)
 }
 
 /* A new process with a copy of the parent's memory: nothing of the parent's samples is its own, nor the gap to the next,
- * which would be as long as the parent's where nobody called hr_forget_gap. */
+ * which would be as long as the parent's where nobody called hr_after_fork. */
 static void forget_parent(void)
 {
     if (!hr_ledger_is_parents())

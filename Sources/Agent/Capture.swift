@@ -44,7 +44,7 @@ extension CaptureRequest {
         ledger = watch.ledgerPath
         history = watch.readings
         alerts = watch.alerts
-        counts = watch.collectionCounts
+        counts = watch.collectionCounts(of: process.pid)
     }
 
     /// Of a process beside the watched one that has ended.
@@ -54,6 +54,7 @@ extension CaptureRequest {
             capturedAt: Clock.unix(), trigger: trigger.rawValue, cgroupPath: watch.cgroup?.path, host: host)
         self.output = output
         ledger = leftover
+        counts = watch.collectionCounts(of: pid)
     }
 
     /// Of any running process, from /proc alone.

@@ -42,7 +42,7 @@ extension FoundCollection {
                     elementSize: hand.elementSize, address: isOne ? hand.addresses.first ?? 0 : 0),
                 title: title, isHeld: whole.root != nil,
                 scale: Double(hand.container.count) / Double(hand.sampledCount), addresses: hand.addresses,
-                bytesPerEntry: Double(hand.retainedBytes) / Double(hand.container.count))
+                bytesPerEntry: hand.bytesPerEntry)
         }
     }
 

@@ -19,13 +19,13 @@ struct CollectionWatch {
         firstReadings = counts(&counter).inPlace(of: old?.counts(&counter) ?? [])
     }
 
-    /// Nil where it is not time yet. What can no longer be counted is left out; of a sample for good, with its entries:
+    /// Nil where it is not time yet, or the process has ended. What can no longer be counted is left out; of a sample for good, with its entries:
     /// what lies there later is another one, and no growth.
     mutating func readings(_ now: Double) -> [CollectionReading]? {
         guard now >= next else { return nil }
         next = now + Self.period
         if let firstReadings = firstReadings.take() { return firstReadings }
-        guard var counter = CollectionCounter(pid) else { return [] }
+        guard var counter = CollectionCounter(pid) else { return nil }
         return counts(&counter)
     }
 

@@ -95,9 +95,9 @@ final class Watch {
         collections = CollectionWatch(found, of: pid, after: collections)
     }
 
-    /// Since the clock of the history.
-    var collectionCounts: [CollectionCounts] {
-        core.countedCollections(of: focus?.pid ?? pid).map { reading, points in
+    /// Of one of the service's processes, since the clock of the history.
+    func collectionCounts(of pid: Int32) -> [CollectionCounts] {
+        core.countedCollections(of: pid).map { reading, points in
             CollectionCounts(
                 title: reading.title, kind: reading.kind, isSample: reading.identity.isSample,
                 bytesPerEntry: reading.bytesPerEntry,

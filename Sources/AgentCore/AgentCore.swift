@@ -240,6 +240,7 @@ public struct AgentCore: Sendable {
         guard let rising = collections.fastest(adding: material, now) else { return [] }
         var situation = situation(nil)
         situation.collection = rising
+        situation.member = pid
         return notify(.collection, situation, now)
     }
 

@@ -42,7 +42,7 @@ public struct Situation: Sendable, Equatable {
     public var isOutOfMemory: Bool
     /// The collection it is about.
     public var collection: RisingCount?
-    /// The process it is about, where that is another one of the service than the watched one.
+    /// The process it is about, where that may be another one of the service than the watched one.
     public var member: Int32?
 
     public init(

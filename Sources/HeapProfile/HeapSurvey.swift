@@ -140,6 +140,12 @@ public struct HeapSurvey: Sendable, Equatable, Codable {
         /// Entries at these addresses.
         public var sampledCount: UInt64
 
+        /// Of what it retains, without the room that is not in use; 0 of an empty one.
+        public var bytesPerEntry: Double {
+            let used = retainedBytes - min(unusedBytes, retainedBytes)
+            return container.count > 0 ? Double(used) / Double(container.count) : 0
+        }
+
         public init(
             instances: UInt64 = 1, container: Container, elementSize: UInt64? = nil, type: String? = nil,
             owner: String? = nil, offset: UInt64? = nil, root: Int? = nil,

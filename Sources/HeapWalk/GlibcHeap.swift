@@ -166,7 +166,7 @@ struct GlibcHeap<Source: MemorySource> {
         while start != 0, start < 1 << 47, known.insert(start).inserted {
             let header = memory.words(start, 3)
             guard header.count == 3, header[0] == arena, header[2] <= GlibcLayout.heapSize else { break }
-            let isFirst = arena &- start < GlibcLayout.heapSize
+            let isFirst = arena &- start < header[2]
             let behind = isFirst ? arena + layout.stateSize : start + layout.heapHeader
             let isOld = !heaps.isEmpty
             heaps.append(

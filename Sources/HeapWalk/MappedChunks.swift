@@ -7,6 +7,8 @@ struct MappedChunks<Source: MemorySource> {
     let layout: GlibcLayout
     /// Two huge pages and more.
     private static var mostPages: Int { 1500 }
+    /// Read at once: the pages themselves cost less than a call for each.
+    private static var piece: Int { 16 }
     /// At the ends of pages: some seconds, in memory that is hostile.
     private var looks = 1 << 22
 
@@ -44,32 +46,43 @@ struct MappedChunks<Source: MemorySource> {
     /// The first header stays as it was when aligned_alloc and its like cut the chunk, and when that is made smaller or larger.
     private mutating func chunk(from page: UInt64, in place: Range<UInt64>, _ touched: [Range<UInt64>]) -> Chunk? {
         guard let first = header(at: page), first.before == 0, first.isMapped else { return nil }
-        return aligned(from: page, in: place, touched) ?? chunk(at: page, first, in: place)
+        return aligned(from: page, first, in: place, touched) ?? chunk(at: page, first, in: place)
     }
 
     /// Where the alignment is at most a page its header has the same place in any first page, else it is at the end of a page,
     /// which is the second that was touched, or one of a huge page. By the mapping and not by the alignment, which is none
-    /// any more where mremap has moved it.
-    private mutating func aligned(from page: UInt64, in place: Range<UInt64>, _ touched: [Range<UInt64>]) -> Chunk? {
+    /// any more where mremap has moved it. It is in the chunk that was cut, whose size the first header has kept.
+    private mutating func aligned(
+        from page: UInt64, _ first: Header, in place: Range<UInt64>, _ touched: [Range<UInt64>]
+    ) -> Chunk? {
         for power in 6...12 {
             if let chunk = chunk(at: page + (1 << UInt64(power)) - 16, from: page, in: place) { return chunk }
         }
         var left = min(Self.mostPages, looks)
         for run in touched[touched.partitioningIndex { $0.upperBound > page }...] {
             var next = max(run.lowerBound, page + 4096)
-            while next < run.upperBound {
-                guard left > 0 else { return nil }
-                (left, looks) = (left - 1, looks - 1)
-                if let chunk = chunk(at: next + 4096 - 16, from: page, in: place) { return chunk }
-                next += 4096
+            while next < run.upperBound, next - page < first.size {
+                let pages = min(Self.piece, left, Int(run.upperBound - next) / 4096)
+                guard pages > 0 else { return nil }
+                (left, looks) = (left - pages, looks - pages)
+                let words = memory.words(next, pages * 512)
+                for end in stride(from: 512, through: words.count, by: 512) {
+                    let header = Header(before: words[end - 2], words[end - 1])
+                    let address = next + UInt64(end) * 8 - 16
+                    if let chunk = chunk(at: address, header, from: page, in: place) { return chunk }
+                }
+                next += UInt64(pages) * 4096
             }
         }
         return nil
     }
 
     private func chunk(at address: UInt64, from page: UInt64, in place: Range<UInt64>) -> Chunk? {
-        guard let header = header(at: address), header.before == address - page else { return nil }
-        return chunk(at: address, header, in: place)
+        header(at: address).flatMap { chunk(at: address, $0, from: page, in: place) }
+    }
+
+    private func chunk(at address: UInt64, _ header: Header, from page: UInt64, in place: Range<UInt64>) -> Chunk? {
+        header.before == address - page ? chunk(at: address, header, in: place) : nil
     }
 
     /// - Parameter address: of a header; `before` it there are so many bytes of its mapping.
@@ -87,13 +100,17 @@ struct MappedChunks<Source: MemorySource> {
         var before: UInt64
         var size: UInt64
         var isMapped: Bool
+
+        init(before: UInt64, _ size: UInt64) {
+            self.before = before & ~GlibcLayout.hugePages
+            self.size = size & ~GlibcLayout.flags
+            isMapped = size & GlibcLayout.flags == GlibcLayout.isMapped
+        }
     }
 
     private func header(at address: UInt64) -> Header? {
         let words = memory.words(address, 2)
         guard words.count == 2 else { return nil }
-        return Header(
-            before: words[0] & ~GlibcLayout.hugePages, size: words[1] & ~GlibcLayout.flags,
-            isMapped: words[1] & GlibcLayout.flags == GlibcLayout.isMapped)
+        return Header(before: words[0], words[1])
     }
 }

@@ -70,9 +70,11 @@ struct Page {
                 lines.append(line)
                 line = ""
             }
-            while line.isEmpty, word.count > count {
-                lines.append(String(word.prefix(count)))
-                word = word.dropFirst(count)
+            while line.isEmpty, let end = word.index(word.startIndex, offsetBy: count, limitedBy: word.endIndex),
+                end < word.endIndex
+            {
+                lines.append(String(word[..<end]))
+                word = word[end...]
             }
             line += line.isEmpty ? String(word) : " " + word
         }

@@ -91,7 +91,9 @@ extension Rows {
         try table(db, Format.counts, "title, kind, is_sample, bytes_per_entry, times, counts") { columns in
             let times: [Double] = try columns.list(5, limit: 4096)
             let counts: [Double] = try columns.list(6, limit: 4096)
-            guard times.count == counts.count, (times + counts).allSatisfy(\.isFinite) else {
+            guard times.count == counts.count, (times + counts).allSatisfy({ $0.isFinite && $0 >= 0 }),
+                zip(times, times.dropFirst()).allSatisfy({ $0 <= $1 })
+            else {
                 throw Damage(what: "counts")
             }
             return CollectionCounts(

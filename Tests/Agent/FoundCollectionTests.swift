@@ -31,6 +31,13 @@ import Testing
         #expect(found.allSatisfy { $0.title == "first, in Session" && $0.isHeld })
     }
 
+    /// A vector's rate is not that of the room that it keeps.
+    @Test func entriesTakeWhatIsInUse() {
+        var vector = Self.arrays(100, at: [16], bytes: 1600)
+        vector.unusedBytes = 800
+        #expect(Self.largest([vector]).map(\.bytesPerEntry) == [8])
+    }
+
     @Test func theOnlyOneOfItsPartIsKnownByItsAddress() {
         #expect(Self.largest([Self.arrays(10, at: [16])]).map(\.identity.address) == [16])
         #expect(Self.largest([Self.arrays(10, at: [16])]).map(\.isHeld) == [false])

@@ -38,6 +38,7 @@ import TimeSeries
         var told: [String: [Double]] = [:]
         for entry in simulation.log {
             guard case .notify(.collection, let situation, _) = entry.effect else { continue }
+            #expect(situation.member == 1)
             told[situation.collection?.reading.title ?? "", default: []].append(entry.time)
         }
         return told

@@ -69,6 +69,28 @@ import Testing
         #expect(Set(profiles.map(\.process.pid)).count == 5)
     }
 
+    /// Its first allocation is one of a child that shares its memory: the ledger is the worker's all the same.
+    @Test func aWorkerThatVforksFirst() throws {
+        let profiles = try run(
+            """
+            int main(void) {
+                int status;
+                keep = malloc(6341);
+                pid_t worker = fork();
+                if (worker == 0) {
+                    pid_t guest = vfork();
+                    if (guest == 0) { keep = malloc(6343); _exit(0); }
+                    waitpid(guest, &status, 0);
+                    keep = malloc(6345);
+                    exit(0);
+                }
+                return waitpid(worker, &status, 0) == worker ? status : 2;
+            }
+            """, count: 2)
+        #expect(profiles[1].blocks(ofSize: 6345).live == 1)
+        #expect(profiles.allSatisfy { $0.process.exited })  // which only its own process writes
+    }
+
     /// Forks twice, leaves its session, folder and descriptors; the parents end at once.
     @Test func aDaemon() throws {
         let profiles = try run(

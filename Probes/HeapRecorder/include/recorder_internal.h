@@ -57,6 +57,7 @@ typedef struct hr_walk {
 typedef struct hr_fork_page_t {
     uint32_t phase;
     uint32_t is_first_life; /* this is the process that hr_configure saw, or shares its memory */
+    uint32_t pid;           /* of the process, as far as it is known: what has another one shares its memory for a moment */
     uint32_t life;          /* of the threads' ids: another number in each process, 0 before the first sample */
     struct {
         uint32_t holder;    /* id of the thread that has it, or 0 */
