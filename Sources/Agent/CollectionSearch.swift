@@ -5,7 +5,7 @@ import HeapProfile
 import LeakAnalysis
 
 /// A collection whose entries can be counted while the process runs, or several in one hand, of which some are counted.
-struct FoundCollection: Codable, Equatable {
+struct FoundCollection: Codable {
     var identity: CollectionReading.Identity
     var title: String
     /// It is in the hands of one variable alone.
@@ -22,48 +22,34 @@ extension FoundCollection {
     /// The largest of a heap: variables, and parts of objects of one type in whatever hands.
     static func largest(of survey: HeapSurvey) -> [FoundCollection] {
         let counted = survey.collections.filter { $0.sampledCount > 0 }
-        let parts = Dictionary(grouping: counted, by: Part.init).values.sorted { bytes($0) > bytes($1) }
-        return parts.prefix(most).flatMap { found($0, survey) }
+        return Dictionary(grouping: counted, by: CollectionReading.Identity.init)
+            .sorted { $0.value.retainedBytes > $1.value.retainedBytes }
+            .prefix(most).flatMap { found($0, in: $1, survey) }
     }
 
-    private static func bytes(_ hands: [HeapSurvey.Collection]) -> Double {
-        hands.reduce(0) { $0 + Double($1.retainedBytes) }
-    }
-
-    private static func found(_ hands: [HeapSurvey.Collection], _ survey: HeapSurvey) -> [FoundCollection] {
-        var whole = hands[0]
+    private static func found(
+        _ identity: CollectionReading.Identity, in hands: [HeapSurvey.Collection], _ survey: HeapSurvey
+    ) -> [FoundCollection] {
+        var (identity, whole) = (identity, hands[0])
+        if hands.count == 1, whole.instances == 1 { identity.address = whole.addresses.first ?? 0 }
         whole.root = survey.holder(of: hands)
         let title = survey.title(of: whole)
-        let isOne = hands.count == 1 && whole.instances == 1
         return hands.map { hand in
             FoundCollection(
-                identity: CollectionReading.Identity(
-                    kind: hand.container.kind, owner: hand.owner, offset: hand.offset, type: hand.type,
-                    elementSize: hand.elementSize, address: isOne ? hand.addresses.first ?? 0 : 0),
-                title: title, isHeld: whole.root != nil,
+                identity: identity, title: title, isHeld: whole.root != nil,
                 scale: Double(hand.container.count) / Double(hand.sampledCount), addresses: hand.addresses,
                 bytesPerEntry: hand.bytesPerEntry)
         }
     }
+}
 
-    /// What is one collection, or are many alike, whoever holds them.
-    private struct Part: Hashable {
-        var kind: String
-        var owner: String?
-        var offset: UInt64?
-        var type: String?
-        var elementSize: UInt64?
-        /// Of a variable's, which is nobody's like.
-        var address: UInt64?
-
-        init(_ collection: HeapSurvey.Collection) {
-            kind = collection.container.kind
-            owner = collection.owner
-            offset = collection.offset
-            type = collection.type
-            elementSize = collection.elementSize
-            address = owner == nil ? collection.addresses.first : nil
-        }
+extension CollectionReading.Identity {
+    /// Of all that are this part of objects of one type; a variable's is nobody's like.
+    fileprivate init(_ collection: HeapSurvey.Collection) {
+        self.init(
+            kind: collection.container.kind, owner: collection.owner, offset: collection.offset, type: collection.type,
+            elementSize: collection.elementSize,
+            address: collection.owner == nil ? collection.addresses.first ?? 0 : 0)
     }
 }
 

@@ -5,7 +5,7 @@ import HeapWalk
 /// one of them costs some microseconds.
 struct CollectionWatch {
     private var found: [FoundCollection]
-    let pid: Int32
+    private let pid: Int32
     private var next = 0.0
     private var firstReadings: [CollectionReading]?
     private static let period = 5.0
@@ -19,14 +19,14 @@ struct CollectionWatch {
         firstReadings = counts(&counter).inPlace(of: old?.counts(&counter) ?? [])
     }
 
-    /// Nil where it is not time yet, or the process has ended. What can no longer be counted is left out; of a sample for good, with its entries:
-    /// what lies there later is another one, and no growth.
-    mutating func readings(_ now: Double) -> [CollectionReading]? {
+    /// Nil where it is not time yet, or the process has ended. What can no longer be counted is left out; of a sample for
+    /// good, with its entries: what lies there later is another one, and no growth.
+    mutating func counted(_ now: Double) -> Observation.Event? {
         guard now >= next else { return nil }
         next = now + Self.period
-        if let firstReadings = firstReadings.take() { return firstReadings }
+        if let firstReadings = firstReadings.take() { return .counted(firstReadings, of: pid) }
         guard var counter = CollectionCounter(pid) else { return nil }
-        return counts(&counter)
+        return .counted(counts(&counter), of: pid)
     }
 
     private mutating func counts(_ counter: inout CollectionCounter) -> [CollectionReading] {

@@ -72,7 +72,7 @@ final class Watch {
         if cgroup?.tightest?.path != limited || focus?.pid != glanced { glanceAnew() }
         glance.settle()
         remember(main, others, now)
-        let counted = collections?.readings(now).map { step(now, .counted($0, of: collections?.pid ?? pid)) } ?? []
+        let counted = collections?.counted(now).map { step(now, $0) } ?? []
         return counted
             + step(
                 now,

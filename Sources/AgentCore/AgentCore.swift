@@ -173,8 +173,11 @@ public struct AgentCore: Sendable {
     /// Growth that is steady, certain and large enough to matter.
     private func looksLikeLeak(_ growth: Growth, _ now: Double) -> Bool {
         guard growth.pattern == .linear, growth.low > 0 else { return false }
-        return growth.rise(until: now) >= (occupancy.map { $0.limit * policy.materialShare } ?? policy.materialBytes)
+        return growth.rise(until: now) >= materialBytes
     }
+
+    /// What is worth telling.
+    private var materialBytes: Double { occupancy.map { $0.limit * policy.materialShare } ?? policy.materialBytes }
 
     /// A helper process beside the watched one will not be what tips it over. A limit that nobody enforces never is.
     private var isAmple: Bool {
@@ -236,8 +239,7 @@ public struct AgentCore: Sendable {
     /// The fastest of the collections that rise all the time and have come to be worth telling.
     private mutating func counted(_ readings: [CollectionReading], of pid: Int32, _ now: Double) -> [Effect] {
         collections.add(readings, of: pid, now)
-        let material = occupancy.map { $0.limit * policy.materialShare } ?? policy.materialBytes
-        guard let rising = collections.fastest(adding: material, now) else { return [] }
+        guard let rising = collections.fastest(adding: materialBytes, now) else { return [] }
         var situation = situation(nil)
         situation.collection = rising
         situation.member = pid

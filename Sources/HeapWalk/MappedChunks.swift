@@ -7,7 +7,7 @@ struct MappedChunks<Source: MemorySource> {
     let layout: GlibcLayout
     /// Two huge pages and more.
     private static var mostPages: Int { 1500 }
-    /// Read at once: the pages themselves cost less than a call for each.
+    /// Pages that are read at once, which costs less than a call for each.
     private static var piece: Int { 16 }
     /// At the ends of pages: some seconds, in memory that is hostile.
     private var looks = 1 << 22

@@ -59,7 +59,10 @@ extension HeapSurvey {
     /// Of the same part of objects of one type, in different hands: whose they are, where one root holds nine tenths of their
     /// bytes.
     package func holder(of hands: [Collection]) -> Int? {
-        let all = hands.reduce(0) { $0 + Double($1.retainedBytes) }
-        return hands.first { Double($0.retainedBytes) >= all * 0.9 }?.root
+        hands.first { Double($0.retainedBytes) >= hands.retainedBytes * 0.9 }?.root
     }
+}
+
+extension [HeapSurvey.Collection] {
+    package var retainedBytes: Double { reduce(0) { $0 + Double($1.retainedBytes) } }
 }

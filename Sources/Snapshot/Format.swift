@@ -5,9 +5,9 @@
 ///     LEFT JOIN symbol USING (module, offset)
 ///     GROUP BY site.id ORDER BY live_bytes DESC LIMIT 10;
 ///
-/// Sizes are bytes; times are seconds, since 1970 in `memory`, `alert` and `counts`, since recording began elsewhere. Unsigned
-/// 64-bit numbers stand as their bit pattern. There is nothing of the heap's contents but for
-/// what `--contents` asks for.
+/// Sizes are bytes; times are seconds, since 1970 in `memory`, `alert` and `counts`, since recording began elsewhere.
+/// Unsigned 64-bit numbers stand as their bit pattern. There is nothing of the heap's contents but for what `--contents`
+/// asks for.
 enum Format {
     /// "HTDE" in the database header's application id.
     static let applicationID: UInt32 = 0x4854_4445
@@ -112,8 +112,8 @@ enum Format {
         columns: """
             id INTEGER PRIMARY KEY, instances INTEGER NOT NULL, kind TEXT NOT NULL, element_count INTEGER NOT NULL, \
             capacity INTEGER, element_size INTEGER, type TEXT, owner TEXT, offset INTEGER, root INTEGER, \
-            retained_bytes INTEGER NOT NULL, retained_count INTEGER NOT NULL, unused_bytes INTEGER NOT NULL, addresses TEXT NOT NULL, \
-            sampled_count INTEGER NOT NULL
+            retained_bytes INTEGER NOT NULL, retained_count INTEGER NOT NULL, unused_bytes INTEGER NOT NULL, \
+            addresses TEXT NOT NULL, sampled_count INTEGER NOT NULL
             """)
     /// `root` or `above`, an id of this table, is who holds it alone; both NULL where several roots
     /// do, of which `owners` are the largest.

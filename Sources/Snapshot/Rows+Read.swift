@@ -92,10 +92,8 @@ extension Rows {
             let times: [Double] = try columns.list(5, limit: 4096)
             let counts: [Double] = try columns.list(6, limit: 4096)
             guard times.count == counts.count, (times + counts).allSatisfy({ $0.isFinite && $0 >= 0 }),
-                zip(times, times.dropFirst()).allSatisfy({ $0 <= $1 })
-            else {
-                throw Damage(what: "counts")
-            }
+                zip(times, times.dropFirst()).allSatisfy(<=)
+            else { throw Damage(what: "counts") }
             return CollectionCounts(
                 title: try columns.text(1), kind: try columns.text(2), isSample: try columns.flag(3),
                 bytesPerEntry: try columns.number(4), times: times, counts: counts)

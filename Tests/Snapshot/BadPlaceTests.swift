@@ -71,6 +71,21 @@ import Testing
         #expect(contents(of: path) == newer)
     }
 
+    /// Fewer than none, and times that run backwards.
+    @Test(arguments: [("131.0", "-31.0"), ("1700000005.25", "1600000005.25")])
+    func countsThatNoWriterWritesAreLost(written: String, odd: String) throws {
+        let folder = TemporaryFolder()
+        let path = folder.file("a.heaptide")
+        try writeSnapshot(sampleContents(sites: 1, samples: 1), to: path)
+        var bytes = contents(of: path)
+        let place = try #require(bytes.firstRange(of: Array(written.utf8)))
+        bytes.replaceSubrange(place, with: Array(odd.utf8))
+        write(bytes, to: path)
+        let read = try SnapshotReader.read(path: path)
+        #expect(read.isPartial && read.counts.isEmpty)
+        #expect(read.warnings.contains { $0.contains("the memory history") }, "\(read.warnings)")
+    }
+
     /// A view in a table's place could run for ever, and a trigger could change what it likes.
     @Test func aForeignSchemaIsRefused() throws {
         let folder = TemporaryFolder()

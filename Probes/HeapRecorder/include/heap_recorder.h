@@ -62,8 +62,8 @@ void hr_mark_exited(void);
 void hr_mark_detached(void);
 
 /* For a forked child, as early as its fork handlers run. Without it a child of the child's own that shares its memory would be
- * taken for it, and each child's first gap is what was left of its parent's,
- * so that all children of one parent are seen at the same byte of their lives, or none. */
+ * taken for it, and each child's first gap is what was left of its parent's, so that all children of one parent are seen at
+ * the same byte of their lives, or none. */
 void hr_after_fork(void);
 
 /* Ends recording and unmaps; the next sample after hr_configure makes a new ledger. Nobody else may be in the recorder. */
